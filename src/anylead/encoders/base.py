@@ -1,0 +1,110 @@
+"""Encoder: Batch -> Features, for any subset of the leads it knows and any length."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor, nn
+
+from anylead.batch import Batch
+from anylead.nn.pooling import Pooling, pool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tokens:
+    """What the front end of an encoder makes of a batch, before any context."""
+
+    values: Float[Tensor, "B T C"]
+    mask: Bool[Tensor, "B T"]
+    """True where the token stands for recorded samples."""
+    penalty: Float32[Tensor, ""]
+    """Mean square of the front end's raw output (METHOD §3.1, ``features_pen``)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What an encoder returns."""
+
+    tokens: Float[Tensor, "B T D"]
+    token_mask: Bool[Tensor, "B T"]
+    pooled: Float[Tensor, "B D"]
+    """Mean over present tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readout:
+    """Which layer of a frozen encoder is read, and how it is pooled over time."""
+
+    layer: int | None = None
+    """Number of context layers applied (1 is the first layer's output); None is the encoder's own output."""
+    pooling: Pooling = "mean"
+    """``mean`` (D), ``mean_std`` (2D) or ``mean_std_max`` (3D)."""
+
+
+class Encoder(nn.Module, ABC):
+    """Base of every encoder.
+
+    Poisoning an absent lead or sample with NaN or 1e6 changes no output and no gradient, and what a
+    segment gives never depends on its batch mates.
+    """
+
+    leads: tuple[str, ...]
+    """Lead names it knows."""
+    sampling_rate_hz: float
+    """Rate it was built for."""
+    dimension: int
+    """D."""
+    token_dimension: int
+    """C."""
+    layers: int
+    """Context layers."""
+    lead_mechanism: ClassVar[Literal["zero_fill"]]
+    """What stands for an absent lead."""
+
+    @abstractmethod
+    def num_tokens(self, samples: int) -> int:
+        """Returns T for a segment of N samples."""
+
+    @abstractmethod
+    def tokenize(self, batch: Batch) -> Tokens:
+        """Runs the front end.
+
+        Raises:
+            LeadError: If the batch has no lead the encoder knows.
+        """
+
+    @abstractmethod
+    def contextualize(
+        self,
+        tokens: Tokens,
+        *,
+        padded: bool,
+        hidden: Bool[Tensor, "B T"] | None = None,
+        hidden_embedding: Float[Tensor, "D"] | None = None,
+        layer: int | None = None,
+    ) -> Features:
+        """Runs the context network.
+
+        Args:
+            tokens: From `tokenize`.
+            padded: Whether `tokens.mask` may hold False.
+            hidden: Tokens an objective conceals.
+            hidden_embedding: What stands in their place.
+            layer: Stop after this many layers; None runs all.
+        """
+
+    def forward(self, batch: Batch, *, layer: int | None = None) -> Features:
+        """Encodes a batch."""
+        return self.contextualize(self.tokenize(batch), padded=batch.padded, layer=layer)
+
+    def read(self, batch: Batch, readout: Readout) -> Float[Tensor, "B E"]:
+        """Encodes a batch and pools one layer over time, as `readout` says."""
+        features = self(batch, layer=readout.layer)
+        return pool(features.tokens, features.token_mask, readout.pooling)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Returns the device of a module's first parameter."""
+    return next(module.parameters()).device

@@ -1,0 +1,50 @@
+"""Everything anylead refuses, as one tree of exceptions.
+
+Every message is one sentence that says where, what it got, what it accepts and what to do::
+
+    AnyleadError
+    ├── InputError(ValueError)        an argument, an array, an option
+    │   ├── LeadError                 names of leads
+    │   └── ConfigError               a recipe or a flag
+    ├── FileError(OSError)            a file that cannot be read or written
+    │   ├── RecordFileError           a recording: unreadable, truncated, empty
+    │   ├── StoreError                a store: absent, made by other steps, of a newer format
+    │   ├── CheckpointError           a checkpoint: absent, corrupt, of another configuration
+    │   └── BundleError               a bundle: absent, incomplete, of a newer format
+"""
+
+
+class AnyleadError(Exception):
+    """Base of every error that a user of anylead can cause."""
+
+
+class InputError(AnyleadError, ValueError):
+    """An argument, an array or an option that cannot be used."""
+
+
+class LeadError(InputError):
+    """Lead names that are missing, duplicated or unknown."""
+
+
+class ConfigError(InputError):
+    """A recipe, a configuration or a flag that cannot be used."""
+
+
+class FileError(AnyleadError, OSError):
+    """A file that cannot be read or written."""
+
+
+class RecordFileError(FileError):
+    """A recording that cannot be read: unreadable, truncated, empty, contradictory."""
+
+
+class StoreError(FileError):
+    """A store that is absent, was made by other steps or has a newer format."""
+
+
+class CheckpointError(FileError):
+    """A checkpoint that is absent, corrupt or belongs to another configuration."""
+
+
+class BundleError(FileError):
+    """A bundle that is absent, incomplete or has a newer format."""

@@ -1,0 +1,73 @@
+"""Source: one public data set — where its files, labels and patients are."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from anylead.record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordRef:
+    """One recording of a source that has been found but not read."""
+
+    record_id: str
+    """Unique within the source."""
+    path: Path
+    """File to read, for WFDB without its suffix."""
+    patient_id: str
+    """``<family>:<id>``, equal for the same person in every source of a family; the record where nobody knows."""
+    recorded_at: datetime | None = None
+    fold: int | None = None
+    """The fold the publishers recommend, where they do."""
+    age_years: float | None = None
+    sex: Literal["F", "M"] | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    """Whatever `load` and `labels` need besides the path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Findings of one recording."""
+
+    codes: tuple[str, ...] = ()
+    """SNOMED CT codes, sorted, each once."""
+    unknown: tuple[str, ...] = ()
+    """What the file says that no table maps; counted by `prepare`."""
+
+
+class Source(ABC):
+    """A data set as published. Subclasses are frozen keyword-only dataclasses whose fields are its options."""
+
+    name: ClassVar[str]
+    """What users type: ``ptb-xl``."""
+    title: ClassVar[str]
+    url: ClassVar[str]
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+    patients: ClassVar[Literal["known", "unknown"]]
+    """Whether patient ids are published; where they are not, splits are by record and say so."""
+    labelled: ClassVar[bool]
+
+    @abstractmethod
+    def scan(self, root: Path) -> Sequence[RecordRef]:
+        """Finds the recordings below `root` without reading signals, in a stable order.
+
+        Raises:
+            RecordFileError: If the layout is not that of the data set, or its tables are absent.
+        """
+
+    @abstractmethod
+    def load(self, ref: RecordRef) -> Record:
+        """Reads one recording.
+
+        Raises:
+            RecordFileError: If it cannot be read.
+        """
+
+    @abstractmethod
+    def labels(self, ref: RecordRef) -> Labels:
+        """Returns the findings of one recording, as SNOMED CT codes."""
