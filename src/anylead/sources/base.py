@@ -48,7 +48,7 @@ class Source(ABC):
     url: ClassVar[str]
     licence: ClassVar[str]
     citation: ClassVar[str]
-    patients: ClassVar[Literal["known", "unknown"]]
+    patient_ids: ClassVar[Literal["known", "unknown"]]
     """Whether patient ids are published; where they are not, splits are by record and say so."""
     labelled: ClassVar[bool]
 
