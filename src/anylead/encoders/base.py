@@ -60,12 +60,18 @@ class Encoder(nn.Module, ABC):
     """C."""
     layers: int
     """Context layers."""
+    reference: bool
+    """Whether it repeats the reference code where that is wrong."""
     lead_mechanism: ClassVar[Literal["zero_fill"]]
     """What stands for an absent lead."""
 
     @abstractmethod
     def num_tokens(self, samples: int) -> int:
         """Returns T for a segment of N samples."""
+
+    @abstractmethod
+    def token_mask(self, batch: Batch) -> Bool[Tensor, "B T"]:
+        """Returns which tokens stand for recorded samples, without running the front end."""
 
     @abstractmethod
     def tokenize(self, batch: Batch) -> Tokens:

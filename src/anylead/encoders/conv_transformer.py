@@ -90,6 +90,7 @@ class ConvTransformer(Encoder):
         self.dimension = config.dimension
         self.token_dimension = config.conv_channels
         self.layers = config.layers
+        self.reference = config.reference
         self.stem = ConvStem(len(config.leads), config.conv_channels, layers=config.conv_layers)
         self.frame_norm = nn.LayerNorm(config.conv_channels)
         # As in the reference, no projection where the widths agree.
@@ -124,6 +125,10 @@ class ConvTransformer(Encoder):
         """Returns T for a segment of N samples: 156 for 2500."""
         return self.stem.num_frames(samples)
 
+    def token_mask(self, batch: Batch) -> Bool[Tensor, "B T"]:
+        """Returns which frames stand for present samples only."""
+        return self.stem.frame_mask(batch.sample_mask)
+
     def signal_of(self, batch: Batch) -> Float[Tensor, "B L N"]:
         """Returns the input columns, zero wherever nothing was recorded.
 
@@ -147,7 +152,7 @@ class ConvTransformer(Encoder):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.feature_gradient_scale > 0):
             frames = self.stem(signal, statistics_mask)
         frames = scale_gradient(frames, self.config.feature_gradient_scale)
-        mask = self.stem.frame_mask(batch.sample_mask)
+        mask = self.token_mask(batch)
         counted = mask if padded and not self.config.reference else None
         return Tokens(
             values=self.frame_norm(frames.transpose(1, 2)), mask=mask, penalty=_mean_square(frames, counted)

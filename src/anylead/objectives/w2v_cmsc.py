@@ -1,0 +1,198 @@
+"""The paper's objective: masked contrast (W2V) plus agreement of two segments (CMSC)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from anylead.batch import Batch
+from anylead.encoders.base import Encoder, Features, Tokens
+from anylead.nn.gumbel_quantizer import GumbelQuantizer, Quantized
+from anylead.nn.keyed_random import DrawKey, gumbel
+from anylead.nn.loss import Loss, Progress
+from anylead.objectives.base import Objective
+from anylead.objectives.cmsc import cmsc_loss
+from anylead.objectives.w2v import (
+    HiddenFrames,
+    contrastive_logits,
+    contrastive_loss,
+    draw_hidden,
+    draw_hidden_reference,
+    draw_negatives,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class W2VCMSCConfig:
+    """Configuration of `W2VCMSC`; the defaults are the paper's."""
+
+    hidden_share: float = 55 / 156
+    """Of a segment's frames; the paper's nominal 0.65 came to this at 128 segments a batch."""
+    reference_probability: float = 0.65
+    """Nominal share where the encoder is in reference mode."""
+    span: int = 10
+    """Frames a hidden span (320 ms)."""
+    negatives: int = 100
+    contrast_temperature: float = 0.1
+    groups: int = 2
+    entries: int = 320
+    """Codebook entries a group."""
+    final_dimension: int = 256
+    """Width of targets and projected contexts."""
+    feature_dropout: float = 0.1
+    """On frames before the quantiser."""
+    gumbel_start: float = 2.0
+    gumbel_floor: float = 0.5
+    gumbel_decay: float = 0.999995
+    """Per update."""
+    contrast_weight: float = 1.0
+    diversity_weight: float = 0.1
+    penalty_weight: float = 10.0
+    cmsc_weight: float = 1.0
+    cmsc_temperature: float = 0.1
+    detach_norm: bool = True
+    """Let no gradient through the lengths of pooled vectors, as the paper's code."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class W2VDraws:
+    """Every random draw of one micro-batch."""
+
+    hidden: HiddenFrames
+    negatives: Int64[Tensor, "B M K"]
+    """Places within the row."""
+    noise: Float[Tensor, "B M G V"] | None
+    """Gumbel noise; None takes the largest logit, as in evaluation."""
+    temperature: float
+    """Of the Gumbel softmax."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class W2VOutputs:
+    """Everything on the way to the loss."""
+
+    tokens: Tokens
+    features: Features
+    quantized: Quantized
+    targets: Float[Tensor, "B M Q"]
+    context: Float[Tensor, "B M Q"]
+    logits: Float[Tensor, "B M 1+K"]
+
+
+class W2VCMSC(Objective):
+    """Local and global contrast on the same masked forward pass.
+
+    Args:
+        config: Configuration.
+        encoder: Gives the widths.
+
+    Source: METHOD §3; Oh et al. 2022 (arXiv 2203.06889).
+    """
+
+    def __init__(self, config: W2VCMSCConfig, encoder: Encoder) -> None:
+        super().__init__()
+        self.config = config
+        width = config.final_dimension
+        self.hidden_embedding = nn.Parameter(torch.rand(encoder.dimension))
+        self.feature_dropout = nn.Dropout(config.feature_dropout)
+        self.quantizer = GumbelQuantizer(
+            encoder.token_dimension, groups=config.groups, entries=config.entries, output_dimension=width
+        )
+        self.project_targets = nn.Linear(width, width)
+        self.project_context = nn.Linear(encoder.dimension, width)
+
+    def gumbel_temperature(self, progress: Progress) -> float:
+        """Returns max(start * decay^updates, floor). Source: METHOD §3.4."""
+        return max(
+            self.config.gumbel_start * self.config.gumbel_decay**progress.step, self.config.gumbel_floor
+        )
+
+    def draw(self, encoder: Encoder, batch: Batch, key: DrawKey, progress: Progress) -> W2VDraws:
+        """Draws hidden frames, negatives and, while training, Gumbel noise."""
+        config = self.config
+        mask = encoder.token_mask(batch)
+        if encoder.reference:
+            hidden = draw_hidden_reference(
+                key, batch.row, mask, probability=config.reference_probability, span=config.span
+            )
+        else:
+            hidden = draw_hidden(key, batch.row, mask, share=config.hidden_share, span=config.span)
+        places = hidden.places.shape[1]
+        noise = None
+        if self.training:
+            noise = gumbel(key.of("gumbel"), batch.row, places, config.groups, config.entries)
+        return W2VDraws(
+            hidden=hidden,
+            negatives=draw_negatives(key, batch.row, hidden.valid, number=config.negatives),
+            noise=noise,
+            temperature=self.gumbel_temperature(progress),
+        )
+
+    def outputs(self, encoder: Encoder, batch: Batch, draws: W2VDraws) -> W2VOutputs:
+        """Runs the masked forward pass and both branches (METHOD §3.2-3.7)."""
+        tokens = encoder.tokenize(batch)
+        hidden = draws.hidden
+        features = encoder.contextualize(
+            tokens, padded=batch.padded, hidden=hidden.mask, hidden_embedding=self.hidden_embedding
+        )
+        quantized = self.quantizer(
+            _pick(self.feature_dropout(tokens.values), hidden.places),
+            hidden.valid,
+            noise=draws.noise,
+            temperature=draws.temperature,
+        )
+        targets = self.project_targets(quantized.values)
+        context = self.project_context(_pick(features.tokens, hidden.places))
+        logits = contrastive_logits(
+            context, targets, quantized.codes, draws.negatives, temperature=self.config.contrast_temperature
+        )
+        return W2VOutputs(
+            tokens=tokens,
+            features=features,
+            quantized=quantized,
+            targets=targets,
+            context=context,
+            logits=logits,
+        )
+
+    def loss(self, encoder: Encoder, batch: Batch, *, draws: W2VDraws, progress: Progress) -> Loss:
+        """Returns the summed loss of METHOD §3.9; its count is the number of hidden frames."""
+        return self.loss_of(self.outputs(encoder, batch, draws), batch, draws)
+
+    def loss_of(self, outputs: W2VOutputs, batch: Batch, draws: W2VDraws) -> Loss:
+        """Returns the loss of given outputs."""
+        config = self.config
+        valid = draws.hidden.valid
+        count = valid.sum()
+        contrast, right = contrastive_loss(outputs.logits, valid)
+        entries = config.groups * config.entries
+        diversity = (entries - outputs.quantized.soft_perplexity) / entries
+        penalty = outputs.tokens.penalty
+        agreement, agreement_accuracy = cmsc_loss(
+            outputs.features.pooled,
+            batch.patient,
+            batch.segment,
+            temperature=config.cmsc_temperature,
+            detach_norm=config.detach_norm,
+        )
+        value = config.contrast_weight * contrast + count * (
+            config.diversity_weight * diversity
+            + config.penalty_weight * penalty
+            + config.cmsc_weight * agreement
+        )
+        terms = {
+            "contrast": contrast / count,
+            "contrast_accuracy": right / count,
+            "diversity": diversity,
+            "penalty": penalty,
+            "cmsc": agreement,
+            "cmsc_accuracy": agreement_accuracy,
+            "codes_in_use": outputs.quantized.hard_perplexity,
+            "code_probability_perplexity": outputs.quantized.soft_perplexity,
+        }
+        return Loss(value=value, count=count, terms={name: term.detach() for name, term in terms.items()})
+
+
+def _pick(x: Float[Tensor, "B T D"], places: Int64[Tensor, "B M"]) -> Float[Tensor, "B M D"]:
+    return x.gather(1, places.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
