@@ -1,0 +1,1 @@
+"""The physics behind the synthetic source: heart dipole, rhythm, torso, noise."""
