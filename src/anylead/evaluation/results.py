@@ -1,0 +1,116 @@
+"""What an evaluation returns: frozen records of numbers with their intervals, ready for JSON.
+
+A number that does not exist is None here and NaN in the arrays of the metric modules; it is never replaced
+by another number.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Subset = Literal["all", "same_day", "cross_session"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A value with its 95 % percentile interval over resampled patients."""
+
+    value: float | None
+    """From all patients, each once; None where it is undefined."""
+    low: float | None = None
+    high: float | None = None
+    resamples_used: int = 0
+    """Resamples in which the value was defined: the others are left out, not replaced."""
+    resamples_undefined: int = 0
+    """Resamples left out."""
+
+    def __str__(self) -> str:
+        """Returns ``0.812 [0.78, 0.84]``, or ``undefined``."""
+        if self.value is None:
+            return "undefined"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} [{self.low:.2f}, {self.high:.2f}]"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        return self.low is not None and self.high is not None and (self.low > 0.0 or self.high < 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScore:
+    """How one class is told from the rest."""
+
+    name: str
+    positives: int
+    """Records that have the class."""
+    auroc: Interval
+    auprc: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationResult:
+    """How well one system classifies recordings from one set of leads."""
+
+    system: str
+    lead_set: str
+    macro_auroc: Interval
+    """Mean over the classes that have both outcomes; in a resample, over those that have both in it."""
+    macro_auprc: Interval
+    challenge_score: Interval
+    """PhysioNet/CinC Challenge 2021; undefined where no credit matrix was given."""
+    per_class: tuple[ClassScore, ...]
+    records: int
+    patients: int
+    undefined_classes: tuple[str, ...] = ()
+    """Classes with one outcome only, which the means leave out."""
+    micro_auroc: float | None = None
+    micro_auprc: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarAtFar:
+    """True acceptance rate at one false acceptance rate, or why there is none."""
+
+    rate: Interval | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentificationResult:
+    """How well one system tells whose heart a recording is."""
+
+    system: str
+    lead_set: str
+    subset: Subset
+    """Which probes: all, those of the day of enrolment, or those of another date."""
+    rank1: Interval
+    rank5: Interval
+    eer: Interval
+    tar: Mapping[str, TarAtFar] = field(default_factory=dict)
+    """False acceptance rate, as text such as ``"0.01"``, to the true acceptance rate at it."""
+    probes: int = 0
+    persons: int = 0
+    """Persons who have a probe."""
+    enrolled: int = 0
+    """Persons in the gallery, those without a probe included."""
+    impostor_comparisons: int = 0
+    duplicates_dropped: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Two systems on the same resamples: the first minus the second."""
+
+    a: str
+    b: str
+    metric: str
+    interval: Interval
+    excludes_zero: bool
+
+
+def defined(value: float) -> float | None:
+    """Returns a plain float, or None in place of NaN."""
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,91 @@
+"""Is this the person they say? Equal error rate, and true acceptance at a false acceptance rate.
+
+Each probe is compared with its own gallery entry (genuine) and with everybody else's (impostor); it is
+accepted where the similarity is at least the threshold. What is asked below changes only at genuine
+similarities, so the impostors are counted between those and the whole curve of a resample is one weighted
+count.
+
+Under a resample of patients, drawn w times each, a genuine pair of p weighs w_p and an impostor pair of p
+and q weighs w_p w_q: p against p is never an impostor pair, however often p is drawn. Within a person the
+probes share the person's weight.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+MINIMUM_FALSE_ACCEPTANCES = 10
+"""A false acceptance rate is only looked at where it means this many comparisons or more."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OperatingPoints:
+    """Both error rates along the thresholds, from accepting everyone to accepting nobody.
+
+    Columns: accepting everyone; for each distinct genuine similarity a threshold at it and one just above it;
+    accepting nobody.
+    """
+
+    false_acceptance: Float[np.ndarray, "draws points"]
+    false_rejection: Float[np.ndarray, "draws points"]
+
+    def equal_error_rate(self) -> Float[np.ndarray, "draws"]:
+        """Returns where both rates meet, on straight lines between neighbouring points; NaN if undefined."""
+        gap = self.false_acceptance - self.false_rejection
+        after = np.argmax(gap <= 0.0, axis=1)
+        before = np.maximum(after - 1, 0)
+        rows = np.arange(len(gap))
+        fall = gap[rows, before] - gap[rows, after]
+        part = np.divide(gap[rows, before], fall, out=np.zeros_like(fall), where=fall > 0.0)
+        start, end = self.false_rejection[rows, before], self.false_rejection[rows, after]
+        return np.asarray(start + part * (end - start))
+
+    def true_acceptance(self, false_acceptance: float) -> Float[np.ndarray, "draws"]:
+        """Returns the best true acceptance rate at no more than a false acceptance rate, not interpolated."""
+        allowed = self.false_acceptance <= false_acceptance
+        best = np.where(allowed, 1.0 - self.false_rejection, 0.0).max(axis=1)
+        return np.asarray(np.where(np.isnan(self.false_acceptance[:, 0]), np.nan, best))
+
+
+def operating_points(
+    similarity: Float[np.ndarray, "probes persons"],
+    right: Int[np.ndarray, "probes"],
+    probe_weights: Float[np.ndarray, "draws probes"],
+    person_weights: Float[np.ndarray, "draws persons"],
+) -> OperatingPoints:
+    """Counts acceptances of genuine and impostor pairs at every threshold that matters.
+
+    Args:
+        similarity: Of every probe to every gallery entry.
+        right: Column of each probe's own entry.
+        probe_weights: Weight of the probe's person, shared among the person's probes.
+        person_weights: Weight of each gallery entry in its role of impostor.
+
+    Returns:
+        Rates that are NaN in a resample without a genuine or without an impostor pair.
+    """
+    own = similarity[np.arange(len(right)), right]
+    levels, level = np.unique(own, return_inverse=True)
+    # Even bins lie between two genuine similarities, odd ones are equal to one.
+    bins = np.searchsorted(levels, similarity, side="left") + np.searchsorted(
+        levels, similarity, side="right"
+    )
+    is_impostor = np.ones(similarity.shape, dtype=bool)
+    is_impostor[np.arange(len(right)), right] = False
+    probe, person = np.nonzero(is_impostor)
+    pair_bin = bins[probe, person]
+    draws = len(probe_weights)
+    false_acceptance = np.full((draws, 2 * len(levels) + 2), np.nan)
+    false_rejection = np.full_like(false_acceptance, np.nan)
+    for draw in range(draws):
+        pairs = probe_weights[draw, probe] * person_weights[draw, person]
+        impostors = np.bincount(pair_bin, weights=pairs, minlength=2 * len(levels) + 1)
+        genuine = np.bincount(level, weights=probe_weights[draw], minlength=len(levels))
+        if impostors.sum() <= 0.0 or genuine.sum() <= 0.0:
+            continue
+        not_below = np.cumsum(impostors[::-1])[::-1]
+        rejected = np.concatenate([[0.0], np.cumsum(genuine)])
+        false_acceptance[draw] = np.append(not_below, 0.0) / not_below[0]
+        false_rejection[draw] = np.repeat(rejected, 2) / rejected[-1]
+    return OperatingPoints(false_acceptance=false_acceptance, false_rejection=false_rejection)
