@@ -16,7 +16,7 @@ def build_encoder(config: AnyEncoderConfig) -> Encoder:
     """Builds the encoder that a configuration describes, with fresh weights."""
     for config_class, encoder_class in ENCODERS.values():
         if type(config) is config_class:
-            return encoder_class(config)  # type: ignore[call-arg]
+            return encoder_class(config)
     raise TypeError(f"no encoder for {type(config).__name__}")
 
 

@@ -42,7 +42,7 @@ class ConvTransformerConfig:
     feature_gradient_scale: float = 0.1
     """Multiplies the gradient into the convolutions; 0 freezes them."""
     reference: bool = False
-    """Bring back the reference code's norm over padding, mean by non-zero count and thinning of hidden frames."""
+    """Bring back the reference code's norm over padding, mean by non-zero count and thinned masks."""
 
     def __post_init__(self) -> None:
         if self.dimension % self.heads or self.dimension % self.position_groups:
@@ -137,7 +137,8 @@ class ConvTransformer(Encoder):
         """
         if not set(batch.leads) & set(self.leads):
             raise LeadError(
-                f"encoder: none of the leads {', '.join(batch.leads)} is known; it knows {', '.join(self.leads)}."
+                f"encoder: none of the leads {', '.join(batch.leads)} is known; "
+                f"it knows {', '.join(self.leads)}."
             )
         ordered = batch.select(self.leads)
         present = ordered.lead_mask.unsqueeze(2) & ordered.sample_mask.unsqueeze(1)
