@@ -1,5 +1,7 @@
 # `make demo` and `make test` set up their own .venv from nothing and re-use it afterwards.
-PYTHON ?= python3
+NEWEST := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(NEWEST)
 VENV := .venv
 BIN := $(VENV)/bin
 # TORCH_INDEX: the URL of an extra package index, for a build of torch other than the default one.
@@ -10,16 +12,27 @@ WORKERS ?= 2
 .PHONY: help setup demo test test-real check format clean
 
 help:
-	@echo "make demo    prepare, pre-train, fine-tune, evaluate on synthetic patients -> demo/report.html"
-	@echo "make test    run the tests"
-	@echo "make check   ruff, mypy, import order"
+	@echo "make demo       prepare, pre-train, fine-tune, evaluate on synthetic patients -> demo/report.html"
+	@echo "make test       run the tests"
+	@echo "make test-real  run the tests on the recordings in the folder ANYLEAD_REAL_DATA names"
+	@echo "make check      ruff, mypy, import order"
+	@echo "make format     let ruff format and mend"
+	@echo "make clean      remove .venv and demo"
+	@echo "Each sets up .venv first where it is not there. PYTHON=, TORCH_INDEX= and WORKERS= may be given."
 
-setup: $(VENV)/.installed
+# An environment whose interpreter no longer runs, or whose installation was interrupted, is made anew.
+setup:
+	@if [ -e $(VENV)/.installing ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then rm -rf $(VENV); fi
+	@$(MAKE) --no-print-directory $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_INDEX) -c constraints.txt "torch==2.13.0" -e ".[dev]"
-	@touch $@
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON); this takes a few minutes the first time"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@touch $(VENV)/.installing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_INDEX) -c constraints.txt \
+		"torch==2.13.0" -e ".[dev]"
+	@mv $(VENV)/.installing $@
 
 demo: setup
 	$(BIN)/anylead demo --out demo
