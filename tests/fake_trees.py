@@ -207,9 +207,9 @@ def write_cinc2020(root: Path, *, records: int = 11, seed: int = 0) -> Path:
 
 
 LUDB_COLUMNS = (
-    "ID", "Sex", "Age", "Rhythms", "Electric axis of the heart", "Conduction abnormalities",
-    "Extrasystolies",
-    "Hypertrophies", "Cardiac pacing", "Ischemia", "Non-specific repolarization abnormalities", "Other states",
+    "ID", "Sex", "Age", "Rhythms", "Electric axis of the heart",
+    "Conduction abnormalities", "Extrasystolies", "Hypertrophies", "Cardiac pacing", "Ischemia",
+    "Non-specific repolarization abnormalities", "Other states",
 )  # fmt: skip
 _LUDB_FINDINGS: tuple[dict[str, str], ...] = (
     {
