@@ -72,7 +72,7 @@ def make_record(
     rng = generator(patient.seed, "synthetic noise", patient.number, session.number)
     if session.rhythm.kind == "fibrillation":
         dipole_mv += _fibrillation(rng, session, time_s)
-    leads_mv = session.field @ _breathing(session, dipole_mv, time_s)
+    leads_mv = (session.field @ _breathing(session, dipole_mv, time_s)).astype(np.float32)
     if noisy:
         noise = electrode_noise(rng, session.noise, samples=samples, sampling_rate_hz=sampling_rate_hz)
         leads_mv += ELECTRODES_TO_LEADS.astype(np.float32) @ noise
@@ -103,10 +103,7 @@ def _waves(session: Session, beats: Beats) -> Waves:
     t = heart.t.scaled(session.t_gain).rotated(session.t_rotation).stretched(stretch)
     parts.append(t.at(end_s[conducted]))
     parts.append(heart.ectopic_t.stretched(stretch).at(end_s[ventricular]))
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined.joined(part)
-    return joined
+    return parts[0].joined(*parts[1:])
 
 
 def _fibrillation(

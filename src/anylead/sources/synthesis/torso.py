@@ -1,7 +1,7 @@
 """The torso: which voltage the dipole makes in each lead, and what moving an electrode changes."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int16
 
 ELECTRODES: tuple[str, ...] = ("RA", "LA", "LL", "C1", "C2", "C3", "C4", "C5", "C6")
 INDEPENDENT: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -68,36 +68,27 @@ def displaced(
     """
     moved = field.copy()
     moved[:2] += limb
-    place = np.arange(6)
-    slope = np.gradient(field[2:], axis=0)
-    nearby = np.clip(place + np.sign(along).astype(np.int64), 0, 5)
-    step = np.where(
-        (nearby == place)[:, None], slope * np.sign(along)[:, None], field[2:][nearby] - field[2:]
-    )
-    moved[2:] += np.abs(along)[:, None] * step
+    chain = np.concatenate([[2 * field[2] - field[3]], field[2:], [2 * field[7] - field[6]]])
+    towards = chain[np.arange(1, 7) + np.sign(along).astype(np.int64)] - field[2:]
+    moved[2:] += np.abs(along)[:, None] * towards
     moved[2:, 1] += 0.22 * down
     return moved
 
 
-def quantised(
-    independent_mv: Float[np.ndarray, "8 samples"], *, microvolts: float = 1.0
-) -> Int[np.ndarray, "12 samples"]:
-    """Derives the twelve leads as integers.
+def quantised(independent_mv: Float32[np.ndarray, "8 samples"]) -> Int16[np.ndarray, "12 samples"]:
+    """Derives the twelve leads as whole microvolts.
 
     I, II and V1-V6 are rounded first and III is their exact difference, so that I + III = II holds in
     the stored integers; the augmented leads are halves of integers, rounded.
 
     Args:
-        independent_mv: I, II, V1-V6 in millivolts.
-        microvolts: Size of one step of the integers.
+        independent_mv: I, II, V1-V6 in millivolts; they saturate at 16 mV.
 
     Returns:
-        I, II, III, aVR, aVL, aVF, V1-V6 as int16, saturating at its limits.
+        I, II, III, aVR, aVL, aVF, V1-V6 in microvolts.
     """
-    limits = np.iinfo(np.int16)
-    steps = np.rint(independent_mv * (1000.0 / microvolts)).clip(limits.min // 2, limits.max // 2)
-    integers = steps.astype(np.int32)
-    one, two = integers[0], integers[1]
+    steps = np.rint(independent_mv * np.float32(1000.0)).clip(-16000.0, 16000.0)
+    one, two = steps[0], steps[1]
     three = two - one
-    avr, avl, avf = (np.rint(value * 0.5) for value in (-(one + two), one - three, two + three))
-    return np.concatenate([np.stack([one, two, three, avr, avl, avf]), integers[2:]]).astype(np.int16)
+    halves = np.rint(np.float32(0.5) * np.stack([-(one + two), one - three, two + three]))
+    return np.concatenate([steps[:2], three[None], halves, steps[2:]]).astype(np.int16)

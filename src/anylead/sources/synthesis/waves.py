@@ -68,13 +68,14 @@ class Waves:
         """Returns the waves turned in space."""
         return replace(self, vector_mv=self.vector_mv @ rotation.T)
 
-    def joined(self, other: "Waves") -> "Waves":
-        """Returns the waves of both groups."""
+    def joined(self, *others: "Waves") -> "Waves":
+        """Returns the waves of all groups."""
+        groups = (self, *others)
         return Waves(
-            offset_s=np.concatenate([self.offset_s, other.offset_s]),
-            rise_s=np.concatenate([self.rise_s, other.rise_s]),
-            fall_s=np.concatenate([self.fall_s, other.fall_s]),
-            vector_mv=np.concatenate([self.vector_mv, other.vector_mv]),
+            offset_s=np.concatenate([group.offset_s for group in groups]),
+            rise_s=np.concatenate([group.rise_s for group in groups]),
+            fall_s=np.concatenate([group.fall_s for group in groups]),
+            vector_mv=np.concatenate([group.vector_mv for group in groups]),
         )
 
     def varied(
@@ -105,14 +106,14 @@ class Waves:
             vector_mv=turned * gain[:, None],
         )
 
-    def at(self, times_s: Float64[np.ndarray, " beats"], gain: float = 1.0) -> "Waves":
+    def at(self, times_s: Float64[np.ndarray, " beats"]) -> "Waves":
         """Returns one copy of the group at each time."""
-        beats, count = len(times_s), len(self.offset_s)
+        which = np.resize(np.arange(len(self.offset_s)), len(times_s) * len(self.offset_s))
         return Waves(
-            offset_s=(times_s[:, None] + self.offset_s[None, :]).ravel(),
-            rise_s=np.tile(self.rise_s, beats),
-            fall_s=np.tile(self.fall_s, beats),
-            vector_mv=np.broadcast_to(self.vector_mv * gain, (beats, count, 3)).reshape(-1, 3),
+            offset_s=(times_s[:, None] + self.offset_s).ravel(),
+            rise_s=self.rise_s[which],
+            fall_s=self.fall_s[which],
+            vector_mv=self.vector_mv[which],
         )
 
 
