@@ -14,7 +14,7 @@ HEADS: dict[str, tuple[type[HeadConfig], type[Head]]] = {
 
 def build_head(kind: str, config: HeadConfig, encoder: Encoder) -> Head:
     """Builds a head of a kind for an encoder, with fresh weights."""
-    return HEADS[kind][1](config, encoder)  # type: ignore[call-arg]
+    return HEADS[kind][1](config, encoder)
 
 
 def head_kind(head: Head) -> str:

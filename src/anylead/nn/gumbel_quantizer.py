@@ -23,7 +23,7 @@ class Quantized:
 
 
 class _StraightThroughLookup(torch.autograd.Function):
-    """Forward: the chosen entries, by gather. Backward: as if one-hot (soft) codes had multiplied the codebook."""
+    """Forward gathers the chosen entries; backward is that of soft codes times the codebook."""
 
     @staticmethod
     def forward(ctx: Any, soft: Tensor, codebook: Tensor, codes: Tensor) -> Tensor:

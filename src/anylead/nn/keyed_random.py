@@ -82,6 +82,6 @@ def gumbel(
 def integers(
     key: DrawKey, rows: Int64[Tensor, "B"], *shape: int, high: Tensor | int
 ) -> Int64[Tensor, "B *shape"]:
-    """Returns integers uniform in {0, ..., high - 1}; `high` broadcasts against (B, *shape) and is at least 1."""
+    """Returns integers uniform in {0, ..., high - 1}; `high` >= 1 broadcasts against (B, *shape)."""
     # 31 random bits times high, divided by 2^31: the bias is below high / 2^31.
     return (_shift(bits(key, rows, *shape), 33) * high) >> 31

@@ -18,7 +18,7 @@ def build_objective(config: AnyObjectiveConfig, encoder: Encoder) -> Objective:
     """Builds the objective that a configuration describes, for an encoder."""
     for config_class, objective_class in OBJECTIVES.values():
         if type(config) is config_class:
-            return objective_class(config, encoder)  # type: ignore[call-arg]
+            return objective_class(config, encoder)
     raise TypeError(f"no objective for {type(config).__name__}")
 
 

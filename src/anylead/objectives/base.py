@@ -20,7 +20,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, encoder: Encoder, batch: Batch, key: DrawKey, progress: Progress) -> Any:
-        """Makes every random draw of one micro-batch; each row's draws depend on the key and `batch.row` only."""
+        """Makes every random draw of a micro-batch; a row's depend on the key and its `batch.row` only."""
 
     @abstractmethod
     def loss(self, encoder: Encoder, batch: Batch, *, draws: Any, progress: Progress) -> Loss:

@@ -12,7 +12,8 @@ def unit_rows(x: Float[Tensor, "B D"], *, detach_norm: bool, epsilon: float = 1e
     Source: METHOD §0.7 and §3.8.
     """
     norm = x.norm(dim=1, keepdim=True)
-    return x / (norm.detach() if detach_norm else norm).clamp_min(epsilon)
+    length: Tensor = (norm.detach() if detach_norm else norm).clamp_min(epsilon)
+    return x / length
 
 
 def cmsc_loss(

@@ -40,7 +40,8 @@ def read_checkpoint(path: Path | str) -> FairseqCheckpoint:
         ) from error
     if not isinstance(content, dict) or "model" not in content or "model" not in (content.get("cfg") or {}):
         raise CheckpointError(
-            f"{path}: it has no cfg and model as fairseq-signals writes them; give a file of fairseq-signals or ECG-FM."
+            f"{path}: it has no cfg and model as fairseq-signals writes them; "
+            "give a file of fairseq-signals or ECG-FM."
         )
     history = content.get("optimizer_history") or []
     updates = history[-1].get("num_updates") if history else None

@@ -68,7 +68,7 @@ def replay(
         results["out/pooled_features"] = features.pooled
     arrays_out = {name: _array(value) for name, value in results.items()}
     if gradients and loss is not None:
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for name, parameter in model.parameters().items():
             gradient = parameter.grad
             empty = np.zeros(0, dtype=np.float32)
