@@ -62,15 +62,15 @@ def draw_disposition(rng: np.random.Generator) -> Disposition:
     said of it. Shares are those of a teaching collection, not of a population.
     """
     u = rng.random(6)
-    sinus = u[0] >= 0.10
+    sinus = u[0] >= 0.12
     wide = u[3]
-    left = bool(wide < 0.09)
+    left = bool(wide < 0.10)
     return Disposition(
         fibrillation=not sinus,
-        bradycardia=bool(0.10 <= u[0] < 0.23),
-        tachycardia=bool(0.23 <= u[0] < 0.36),
+        bradycardia=bool(0.12 <= u[0] < 0.25),
+        tachycardia=bool(0.25 <= u[0] < 0.38),
         first_degree_block=bool(sinus and u[1] < 0.13),
-        bundle_block="left" if left else ("right" if wide < 0.19 else None),
+        bundle_block="left" if left else ("right" if wide < 0.20 else None),
         left_axis=bool(u[4] < 0.15),
         t_inversion=bool(not left and u[5] < 0.16),
         atrial_ectopy=bool(sinus and 0.13 <= u[2] < 0.28),

@@ -145,10 +145,10 @@ def _draw_qrs(rng: np.random.Generator, disposition: Disposition) -> Waves:
 
 def _draw_axis_deg(rng: np.random.Generator, disposition: Disposition) -> float:
     if disposition.left_axis:
-        return float(rng.uniform(-66.0, -44.0))
+        return float(rng.uniform(-68.0, -40.0))
     if disposition.bundle_block == "left":
-        return float(np.clip(rng.normal(15.0, 15.0), -12.0, 55.0))
-    return float(np.clip(rng.normal(42.0, 20.0), -8.0, 82.0))
+        return float(np.clip(rng.normal(15.0, 15.0), -14.0, 55.0))
+    return float(np.clip(rng.normal(42.0, 22.0), -14.0, 84.0))
 
 
 def _draw_t(rng: np.random.Generator, disposition: Disposition, size: float, turn_deg: float) -> Waves:

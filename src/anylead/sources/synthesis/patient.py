@@ -88,18 +88,18 @@ def draw_session(patient: Patient, number: int) -> Session:
     """Draws session `number` of a patient; sessions do not depend on each other."""
     rng = generator(patient.seed, "synthetic session", patient.number, number)
     rhythm = _draw_rhythm(rng, patient)
-    along = rng.normal(0.0, 0.10) + rng.normal(0.0, 0.12, 6)
-    down = rng.normal(0.0, 0.25) + rng.normal(0.0, 0.2, 6)
-    moved = displaced(patient.field, along, down, rng.normal(0.0, 0.025, (2, 3)))
-    posture = rotation_matrix(rng.normal(0.0, 5.0, 3))
+    along = rng.normal(0.0, 0.15) + rng.normal(0.0, 0.15, 6)
+    down = rng.normal(0.0, 0.4) + rng.normal(0.0, 0.3, 6)
+    moved = displaced(patient.field, along, down, rng.normal(0.0, 0.03, (2, 3)))
+    posture = rotation_matrix(rng.normal(0.0, 6.5, 3))
     return Session(
         patient=patient,
         number=number,
         rhythm=rhythm,
         field=moved @ posture,
-        qrs_gain=float(np.exp(0.05 * rng.standard_normal())),
-        t_gain=float(np.exp(0.14 * rng.standard_normal())),
-        t_rotation=rotation_matrix(rng.normal(0.0, 8.0, 3)),
+        qrs_gain=float(np.exp(0.07 * rng.standard_normal())),
+        t_gain=float(np.exp(0.2 * rng.standard_normal())),
+        t_rotation=rotation_matrix(rng.normal(0.0, 11.0, 3)),
         breathing_turn_deg=float(rng.uniform(1.0, 5.0)),
         breathing_gain=float(rng.uniform(0.01, 0.06)),
         noise=draw_noise(rng, breathing_hz=rhythm.breathing_hz),
