@@ -3,7 +3,7 @@
 A resample draws as many patients as there are, with replacement; a patient drawn twice counts twice, with all
 recordings. Two systems are compared on the same draws.
 
-Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 (clusters), 13 (percentiles).
+Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
 """
 
 from collections.abc import Sequence

@@ -76,14 +76,9 @@ def challenge_credits(
         sinus: Column of sinus rhythm.
 
     Raises:
-        InputError: If the shapes do not fit together or there is no such column.
+        InputError: If there is no such column.
     """
-    classes = labels.shape[1] if labels.ndim == 2 else 0
-    if labels.ndim != 2 or outputs.shape != labels.shape or credit.shape != (classes, classes):
-        raise InputError(
-            f"challenge score: got labels {labels.shape}, outputs {outputs.shape} and credit {credit.shape}; "
-            "give (records, classes) twice and (classes, classes)."
-        )
+    classes = labels.shape[1]
     if not 0 <= sinus < classes:
         raise InputError(f"challenge score: sinus is column {sinus}; there are columns 0 to {classes - 1}.")
     only_sinus = np.zeros_like(outputs)
@@ -105,7 +100,7 @@ def challenge_score(
     """Returns the score of binary outputs; arguments and errors as `challenge_credits`.
 
     Raises:
-        InputError: If the shapes do not fit together or there is no such column.
+        InputError: If there is no such column.
     """
     credits = challenge_credits(labels, outputs, credit, sinus=sinus)
     return ChallengeScore(

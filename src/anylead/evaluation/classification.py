@@ -93,24 +93,16 @@ def rank_scores(
         weights: One row a weighting, not negative; None is a single row of ones.
 
     Raises:
-        InputError: If the shapes do not fit together, a score is not finite, or a weight is negative.
+        InputError: If a score is not finite or a weight is negative.
     """
-    if labels.ndim != 2 or scores.shape != labels.shape:
-        raise InputError(
-            f"classification: got labels {labels.shape} and scores {scores.shape}; "
-            "give (records, classes) twice."
-        )
     if not np.isfinite(scores).all():
         raise InputError(
             "classification: a score is NaN or infinite; give a finite score for every recording and class."
         )
     if weights is None:
         weights = np.ones((1, len(labels)))
-    if weights.ndim != 2 or weights.shape[1] != len(labels) or (weights < 0.0).any():
-        raise InputError(
-            f"classification: got weights {weights.shape} for {len(labels)} recordings; "
-            "give (draws, records), none below zero."
-        )
+    if (weights < 0.0).any():
+        raise InputError("classification: a weight is below zero; give how often each recording counts.")
     rankings = [Ranking.of(labels[:, k], scores[:, k]) for k in range(labels.shape[1])]
     result = np.full((2, len(weights), len(rankings)), np.nan)
     for start in range(0, len(weights), _DRAWS_AT_ONCE):

@@ -27,6 +27,7 @@ from anylead.evaluation.results import (
     defined,
 )
 from anylead.evaluation.verification import MINIMUM_FALSE_ACCEPTANCES, OperatingPoints, operating_points
+from anylead.provenance import fingerprint
 
 Result = TypeVar("Result", ClassificationResult, IdentificationResult)
 
@@ -117,7 +118,8 @@ def evaluate_classification(
         micro_auroc=defined(heap.auroc[0, 0]),
         micro_auprc=defined(heap.auprc[0, 0]),
     )
-    return Evaluation(result=result, values=values, draws_key=f"{draws.key} {'|'.join(own_names(patients))}")
+    judged = [draws.key, own_names(patients), list(classes), np.packbits(labels).tobytes().hex()]
+    return Evaluation(result=result, values=values, draws_key=fingerprint(judged))
 
 
 def evaluate_identification(
@@ -175,8 +177,8 @@ def evaluate_identification(
         impostor_comparisons=comparisons,
         duplicates_dropped=protocol.duplicates_dropped,
     )
-    rows = "|".join(map(str, chosen.probes.tolist()))
-    return Evaluation(result=result, values=values, draws_key=f"{draws.key} {subset} {rows}")
+    judged = [draws.key, list(chosen.persons), chosen.gallery.tolist(), chosen.probes.tolist()]
+    return Evaluation(result=result, values=values, draws_key=fingerprint(judged))
 
 
 def paired_difference(a: Evaluation[Result], b: Evaluation[Result], metric: str) -> Difference:

@@ -1,7 +1,7 @@
 """Whose heart is this? Galleries, probes, and ranks.
 
-A gallery holds the earliest recording of each person, also of persons who have no other; every later recording
-is a probe. A recording that occurs twice counts once. Ties count against us.
+A gallery holds the earliest recording of each person, also of persons without another; later recordings are
+probes. A recording that occurs twice counts once. Ties count against us.
 
 Source: METHOD 6.2 (gallery and probe; cosine similarity).
 """

@@ -16,7 +16,7 @@ def best_f1_thresholds(
     """Returns the threshold with the highest F1 for each class, 0.5 for a class without a positive.
 
     Raises:
-        InputError: If the shapes differ or there is no recording.
+        InputError: If there is no recording, or a probability is not finite.
     """
     _check(labels, probabilities)
     result = np.full(labels.shape[1], DEFAULT_THRESHOLD)
@@ -43,7 +43,7 @@ def best_challenge_thresholds(
         credit: The organisers' weights, in the order of the classes.
 
     Raises:
-        InputError: If the shapes differ or there is no recording.
+        InputError: If there is no recording, or a probability is not finite.
     """
     _check(labels, probabilities)
     thresholds = np.full(labels.shape[1], DEFAULT_THRESHOLD)
@@ -69,10 +69,9 @@ def best_challenge_thresholds(
 
 
 def _check(labels: np.ndarray, probabilities: np.ndarray) -> None:
-    if labels.ndim != 2 or labels.shape != probabilities.shape or not len(labels):
+    if not len(labels) or not np.isfinite(probabilities).all():
         raise InputError(
-            f"thresholds: got labels {labels.shape} and probabilities {probabilities.shape}; "
-            "give (records, classes) twice, with at least one recording."
+            f"thresholds: got {len(labels)} recordings; give at least one, and finite probabilities for each."
         )
 
 
