@@ -1,0 +1,17 @@
+"""Pure functions on (leads, samples) arrays of millivolts."""
+
+from anylead.signal.filters import band_pass, high_pass
+from anylead.signal.gaps import fill_gaps, longest_gaps
+from anylead.signal.quality import flat_leads, missing_share, saturated_share
+from anylead.signal.resample import resample
+
+__all__ = [
+    "band_pass",
+    "fill_gaps",
+    "flat_leads",
+    "high_pass",
+    "longest_gaps",
+    "missing_share",
+    "resample",
+    "saturated_share",
+]

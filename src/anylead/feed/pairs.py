@@ -1,0 +1,210 @@
+"""PairFeed: pairs of neighbouring windows of one recording, for contrastive pre-training."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from anylead.batch import Batch
+from anylead.errors import ConfigError
+from anylead.feed.collate import collate
+from anylead.feed.lead_masking import RandomLeadMasking
+from anylead.feed.order import EpochOrder
+from anylead.feed.overlap import DropReport, Recording, person_numbers, training_indices
+from anylead.feed.recordings import (
+    common_rate_hz,
+    gaps_everywhere,
+    has_whole_lead,
+    name_unused_leads,
+    usable_leads,
+)
+from anylead.leads import STANDARD_12
+from anylead.nn.keyed_random import DrawKey, uniform
+from anylead.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairFeedConfig:
+    """How pairs are cut and batched."""
+
+    window_s: float = 5.0
+    """Length of one of the two windows."""
+    pairs_per_batch: int = 64
+    """Pairs in one micro-batch: a batch has twice as many segments (METHOD §2)."""
+    micro_batches: int = 1
+    """Batches per optimizer update."""
+    crop: Literal["grid", "random"] = "grid"
+    """``grid``: the windows 0 and 1, 2 and 3, ... of a recording, as the paper. ``random``: the recording is
+    cut into equal stretches of at least two windows, and the two windows lie anywhere in theirs, in order
+    and without overlap, elsewhere at every step. For recordings of two windows' length both are the same."""
+
+    def __post_init__(self) -> None:
+        if not (self.window_s > 0 and self.pairs_per_batch >= 1 and self.micro_batches >= 1):
+            raise ConfigError(
+                f"pairs: got window_s {self.window_s:g}, pairs_per_batch {self.pairs_per_batch} and "
+                f"micro_batches {self.micro_batches}; give a window above 0 s and at least 1 of each."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairFeedReport:
+    """What is fed and what is not."""
+
+    recordings: int
+    """Recordings that give at least one pair."""
+    pairs: int
+    """Pairs an epoch."""
+    dropped: Mapping[str, int]
+    """Reason -> recordings that give none, or, for ``pairs in a gap of all leads``, pairs."""
+    overlap: DropReport | None
+    """What the overlap with test and validation splits took; None where the recordings were given."""
+
+
+class PairFeed:
+    """Which pairs are in the batches of a step, and the batches themselves.
+
+    What a step holds is a function of the seed and the step alone: any step can be asked for, in
+    any order, and is always the same.
+
+    Raises:
+        InputError: If there is no store, or no recording gives a pair.
+        StoreError: If the stores were made by other steps or hold several sampling rates.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        config: PairFeedConfig,
+        *,
+        seed: int,
+        leads: tuple[str, ...] = STANDARD_12,
+        lead_masking: RandomLeadMasking | None = None,
+        recordings: Sequence[Recording] | None = None,
+    ) -> None:
+        """Plans the pairs.
+
+        Args:
+            stores: Where the recordings are.
+            config: How pairs are cut and batched.
+            seed: Of the order, the crops and the lead masking.
+            leads: Columns of the batches.
+            lead_masking: Hides leads at random; None hides none.
+            recordings: Which recordings to use; None takes those that may be trained on.
+        """
+        self._stores = list(stores)
+        self._config = config
+        self._seed = seed
+        self._leads = leads
+        self._lead_masking = lead_masking
+        self.sampling_rate_hz = common_rate_hz(stores)
+        self._window = round(config.window_s * self.sampling_rate_hz)
+        name_unused_leads(stores, leads)
+        overlap: DropReport | None = None
+        if recordings is None:
+            recordings, overlap = training_indices(stores)
+        self._pairs, dropped = self._plan(recordings)
+        self._persons = person_numbers(stores)
+        self._order = EpochOrder(len(self._pairs), seed=seed)
+        self.report = PairFeedReport(
+            recordings=len({(store, row) for store, row, _, _ in self._pairs.tolist()}),
+            pairs=len(self._pairs),
+            dropped=dropped,
+            overlap=overlap,
+        )
+
+    @property
+    def pairs_per_step(self) -> int:
+        """Pairs of one step, all micro-batches together."""
+        return self._config.pairs_per_batch * self._config.micro_batches
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in which every pair is seen once."""
+        return len(self._pairs) / self.pairs_per_step
+
+    def batches(self, step: int) -> list[Batch]:
+        """Returns the micro-batches of one step.
+
+        Rows are pair 0 window 0, pair 0 window 1, pair 1 window 0, ...; `Batch.row` counts through
+        all micro-batches.
+        """
+        per_batch = self._config.pairs_per_batch
+        chosen = self._pairs[self._order.at(step * self.pairs_per_step, self.pairs_per_step)]
+        starts = self._starts(chosen, step)
+        return [
+            self._batch(chosen[first : first + per_batch], starts[first : first + per_batch], first, step)
+            for first in range(0, self.pairs_per_step, per_batch)
+        ]
+
+    def _plan(self, recordings: Sequence[Recording]) -> tuple[Int64[np.ndarray, "P 4"], dict[str, int]]:
+        """Lists the pairs: store, row, first sample and length of the stretch the two windows lie in."""
+        dropped: Counter[str] = Counter()
+        pairs: list[tuple[int, int, int, int]] = []
+        for number, row in recordings:
+            store = self._stores[number]
+            samples = store.column("samples")[row]
+            count = samples // (2 * self._window)
+            if count == 0:
+                dropped[f"shorter than {2 * self._config.window_s:g} s"] += 1
+                continue
+            if not usable_leads(store, row, self._leads):
+                dropped["none of its leads is fed"] += 1
+                continue
+            stretches = self._stretches(samples, count)
+            if gaps_everywhere(store, row, self._leads):
+                whole = [stretch for stretch in stretches if self._is_whole(store, row, *stretch)]
+                dropped["pairs in a gap of all leads"] += len(stretches) - len(whole)
+                stretches = whole
+            pairs += [(number, row, start, length) for start, length in stretches]
+        return np.array(pairs, dtype=np.int64).reshape(-1, 4), {k: v for k, v in dropped.items() if v}
+
+    def _stretches(self, samples: int, count: int) -> list[tuple[int, int]]:
+        if self._config.crop == "grid":
+            return [(2 * self._window * place, 2 * self._window) for place in range(count)]
+        bounds = [samples * place // count for place in range(count + 1)]
+        return [(start, stop - start) for start, stop in pairwise(bounds)]
+
+    def _is_whole(self, store: Store, row: int, start: int, length: int) -> bool:
+        """Tells whether both windows of a pair have a lead, wherever in the stretch they lie."""
+        if self._config.crop == "random":
+            return has_whole_lead(store, row, start, length, self._leads)
+        half = self._window
+        return all(has_whole_lead(store, row, start + k * half, half, self._leads) for k in (0, 1))
+
+    def _starts(self, chosen: Int64[np.ndarray, "P 4"], step: int) -> Int64[np.ndarray, "P 2"]:
+        """Returns the first samples of both windows of each pair."""
+        first, slack = chosen[:, 2], chosen[:, 3] - 2 * self._window
+        if not slack.any():
+            return np.stack([first, first + self._window], axis=1)
+        key = DrawKey(seed=self._seed, step=step, purpose="feed/crop")
+        draws = uniform(key, torch.arange(len(chosen)), 2, dtype=torch.float64).sort(dim=1).values.numpy()
+        # Two sorted offsets within the slack, the second moved on by a window: never an overlap.
+        offsets = np.floor(draws * (slack[:, None] + 1)).astype(np.int64)
+        starts: Int64[np.ndarray, "P 2"] = first[:, None] + offsets + np.array([0, self._window])
+        return starts
+
+    def _batch(
+        self, chosen: Int64[np.ndarray, "P 4"], starts: Int64[np.ndarray, "P 2"], first: int, step: int
+    ) -> Batch:
+        segments, persons = [], []
+        for (number, row, _, _), places in zip(chosen.tolist(), starts.tolist(), strict=True):
+            store = self._stores[number]
+            names = store.leads[row]
+            segments += [(store.signal(row, start, self._window), names) for start in places]
+            persons += [int(self._persons[number][row])] * 2
+        batch = collate(
+            segments,
+            leads=self._leads,
+            sampling_rate_hz=self.sampling_rate_hz,
+            rows=np.arange(2 * first, 2 * first + len(segments), dtype=np.int64),
+            patients=persons,
+            segment=np.tile(np.array([0, 1], dtype=np.int64), len(chosen)),
+        )
+        if self._lead_masking is None:
+            return batch
+        return self._lead_masking.apply(batch, DrawKey(seed=self._seed, step=step, purpose="feed/leads"))

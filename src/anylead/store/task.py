@@ -1,0 +1,73 @@
+"""One task of the preparation: some recordings of a source become one shard."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anylead.errors import AnyleadError
+from anylead.record import Record
+from anylead.sources.base import RecordRef, Source
+from anylead.store.quantise import quantise, recording_hash
+from anylead.store.shards import Rejection, ShardRow, write_shard
+
+log = logging.getLogger(__name__)
+
+
+def prepare_shard(
+    source: Source, refs: Sequence[RecordRef], preparation: Callable[[Record], Record], path: Path
+) -> int:
+    """Reads, prepares and writes the recordings of one shard.
+
+    Returns:
+        Number of recordings tried.
+    """
+    write_shard(path, _rows(source, refs, preparation))
+    return len(refs)
+
+
+def _rows(
+    source: Source, refs: Sequence[RecordRef], preparation: Callable[[Record], Record]
+) -> Iterator[ShardRow | Rejection]:
+    for ref in refs:
+        try:
+            yield _row(source, ref, preparation)
+        except MemoryError:
+            raise
+        except AnyleadError as error:
+            yield Rejection(record_id=ref.record_id, path=str(ref.path), reason=str(error))
+        except Exception as error:
+            # One strange file among a million must not end the night's run, whatever a parser makes of it.
+            log.warning("record %s: %s", ref.record_id, error, exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+            yield Rejection(record_id=ref.record_id, path=str(ref.path), reason=reason)
+
+
+def _row(source: Source, ref: RecordRef, preparation: Callable[[Record], Record]) -> ShardRow:
+    record = preparation(source.load(ref))
+    labels = source.labels(ref)
+    missing = np.isnan(record.signal).any(axis=1)
+    record = record.with_flags(
+        *(f"missing:{lead}" for lead, yes in zip(record.leads, missing, strict=True) if yes)
+    )
+    facts: dict[str, Any] = {
+        "record_id": ref.record_id,
+        "patient_id": ref.patient_id,
+        "source": source.name,
+        "recorded_at": ref.recorded_at or record.recorded_at,
+        "fold": ref.fold,
+        "leads": list(record.leads),
+        "sampling_rate_hz": record.sampling_rate_hz,
+        "samples": record.samples,
+        "labels": list(labels.codes),
+        "labelled": source.labelled or bool(labels.codes),
+        "unknown_labels": list(labels.unknown),
+        "flags": list(record.flags),
+        "hash": recording_hash(record),
+        "age_years": record.age_years if ref.age_years is None else ref.age_years,
+        "sex": ref.sex or record.sex,
+    }
+    counts, scale_mv = quantise(record.signal)
+    return ShardRow(facts=facts, scale_mv=scale_mv, counts=counts)

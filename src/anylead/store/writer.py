@@ -1,0 +1,299 @@
+"""Making a store: shard by shard, atomically, in any number of processes, resumable."""
+
+import csv
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import joblib
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from anylead.config import to_plain
+from anylead.errors import StoreError
+from anylead.provenance import atomic_path, environment, write_json
+from anylead.record import Record
+from anylead.sources.base import RecordRef, Source
+from anylead.store.layout import (
+    FORMAT,
+    INDEX,
+    INDEX_SCHEMA,
+    MANIFEST,
+    PREPARING,
+    REJECTED,
+    SHARDS,
+    shard_path,
+)
+from anylead.store.manifest import StoreManifest
+from anylead.store.persons import same_person
+from anylead.store.plan import StorePlan
+from anylead.store.shards import Rejection, Shard
+from anylead.store.splits import SPLITS, SplitConfig, assign_splits, require_disjoint
+from anylead.store.task import prepare_shard
+
+
+class PreparesRecords(Protocol):
+    """What the writer needs of a `Preparation`."""
+
+    def __call__(self, record: Record) -> Record:
+        """Prepares one record."""
+
+    def fingerprint(self) -> str:
+        """Names the steps."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Describes the steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSummary:
+    """What `write_store` did."""
+
+    store: Path
+    prepared: int
+    """Recordings in the store."""
+    rejected: int
+    """Recordings that could not be used."""
+    already: bool = False
+    """Whether the store was there before."""
+
+    def line(self) -> str:
+        """Returns the last line a user sees."""
+        verb = "already prepared" if self.already else "prepared"
+        where = f" (see {REJECTED})" if self.rejected else ""
+        return f"{verb} {self.prepared}, rejected {self.rejected}{where}"
+
+
+def write_store(
+    source: Source,
+    root: Path | None,
+    out: Path,
+    *,
+    preparation: PreparesRecords,
+    split: SplitConfig,
+    jobs: int = 1,
+    progress: bool = False,
+    shard_records: int = 256,
+) -> PrepareSummary:
+    """Prepares all recordings of a source.
+
+    A finished store made of the same things is left alone. After an interruption, however rude,
+    the same call continues with the shards that are not there yet.
+
+    Args:
+        source: The data set.
+        root: Its folder; None for a source that needs no files.
+        out: Folder of the store.
+        preparation: Steps.
+        split: How persons are dealt to the splits.
+        jobs: Processes.
+        progress: Show a progress bar on standard error.
+        shard_records: Recordings a shard, which is also the unit of work.
+
+    Raises:
+        StoreError: If the folder holds something else, no recording was found, an id occurs twice,
+            or every recording was rejected.
+        FileError: If the disk refuses; what is finished stays and the same call continues there.
+        ConfigError: If the splits cannot be made.
+    """
+    out = Path(out)
+    plan = StorePlan.of(
+        source, root, out, preparation=preparation.to_plain(), split=split, shard_records=shard_records
+    )
+    if plan.begin(out) == "finished":
+        counts = StoreManifest.read(out).counts
+        return PrepareSummary(
+            store=out, prepared=counts["recordings"], rejected=counts["rejected"], already=True
+        )
+    try:
+        refs = source.scan(root if root is not None else Path())
+        _require_unique(refs, source, root)
+    except Exception:
+        _discard_if_empty(out)
+        raise
+    chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
+    _write_shards(source, chunks, preparation, out, jobs=jobs, progress=progress)
+    return _finish(source, preparation, split, plan, out, shards=len(chunks))
+
+
+def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None) -> None:
+    if not refs:
+        raise StoreError(f"{root}: no recording of {source.name} was found; check the folder and the source.")
+    twice = [name for name, count in Counter(ref.record_id for ref in refs).items() if count > 1]
+    if twice:
+        raise StoreError(
+            f"{root}: {len(twice)} record ids of {source.name} occur more than once, the first is "
+            f"{twice[0]}; every recording needs an id of its own."
+        )
+
+
+def _discard_if_empty(out: Path) -> None:
+    """Takes back the claim on a folder in which no shard has been made."""
+    if not any((out / SHARDS).glob("*.arrow")):
+        (out / PREPARING).unlink(missing_ok=True)
+        if out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _write_shards(
+    source: Source,
+    chunks: Sequence[Sequence[RecordRef]],
+    preparation: PreparesRecords,
+    out: Path,
+    *,
+    jobs: int,
+    progress: bool,
+) -> None:
+    for leftover in (out / SHARDS).glob(".*.partial"):
+        leftover.unlink(missing_ok=True)
+    waiting = [number for number in range(len(chunks)) if not _is_whole(shard_path(out, number))]
+    total = sum(map(len, chunks))
+    with tqdm(
+        total=total,
+        initial=total - sum(len(chunks[number]) for number in waiting),
+        desc=f"prepare {source.name}",
+        unit="rec",
+        disable=not progress,
+    ) as bar:
+        for done in _run(source, chunks, preparation, out, waiting, jobs=jobs):
+            bar.update(done)
+
+
+def _run(
+    source: Source,
+    chunks: Sequence[Sequence[RecordRef]],
+    preparation: PreparesRecords,
+    out: Path,
+    waiting: Sequence[int],
+    *,
+    jobs: int,
+) -> Iterator[int]:
+    if jobs == 1:
+        for number in waiting:
+            yield prepare_shard(source, chunks[number], preparation, shard_path(out, number))
+        return
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    yield from parallel(
+        joblib.delayed(prepare_shard)(source, chunks[number], preparation, shard_path(out, number))
+        for number in waiting
+    )
+
+
+def _is_whole(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        Shard(path)
+    except StoreError:
+        return False
+    return True
+
+
+def _finish(
+    source: Source,
+    preparation: PreparesRecords,
+    split: SplitConfig,
+    plan: StorePlan,
+    out: Path,
+    *,
+    shards: int,
+) -> PrepareSummary:
+    tables, rejected = [], []
+    for number in range(shards):
+        shard = Shard(shard_path(out, number))
+        tables.append(_located(shard.facts(), number))
+        rejected += shard.rejections()
+    facts = pa.concat_tables(tables)
+    if len(facts) == 0:
+        shutil.rmtree(out / SHARDS)
+        _discard_if_empty(out)
+        raise StoreError(
+            f"{out}: all {len(rejected)} recordings were rejected and no store was made; "
+            f"the first: {rejected[0].reason}"
+        )
+    columns = {name: facts.column(name).to_pylist() for name in ("patient_id", "hash", "fold")}
+    splits = assign_splits(
+        columns["patient_id"], columns["hash"], columns["fold"], split, where=f"source {source.name}"
+    )
+    require_disjoint(columns["patient_id"], columns["hash"], splits, where=str(out))
+    index = facts.append_column("split", pa.array(splits, pa.string())).select(INDEX_SCHEMA.names)
+    with atomic_path(out / INDEX) as temporary:
+        pq.write_table(index, temporary, compression="zstd")
+    _write_rejected(out / REJECTED, rejected)
+    manifest = StoreManifest(
+        format=FORMAT,
+        source=source.name,
+        source_options=_plain_options(source),
+        licence=source.licence,
+        citation=source.citation,
+        preparation=preparation.to_plain(),
+        preparation_fingerprint=preparation.fingerprint(),
+        split=split,
+        patients_known=source.patient_ids == "known",
+        labelled=source.labelled,
+        shards=shards,
+        fingerprint=plan.fingerprint,
+        parts=plan.parts,
+        counts=_counts(index, rejected),
+        provenance=environment(),
+    )
+    write_json(out / MANIFEST, manifest.to_plain())
+    (out / PREPARING).unlink(missing_ok=True)
+    return PrepareSummary(store=out, prepared=len(index), rejected=len(rejected))
+
+
+def _located(facts: pa.Table, shard: int) -> pa.Table:
+    rows = len(facts)
+    return facts.append_column("shard", pa.array([shard] * rows, pa.int32())).append_column(
+        "row", pa.array(range(rows), pa.int32())
+    )
+
+
+def _plain_options(source: Source) -> dict[str, Any]:
+    options: dict[str, Any] = to_plain(source)
+    return options
+
+
+def _write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
+    if not rejected:
+        return
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["record_id", "path", "reason"])
+        writer.writerows([item.record_id, item.path, item.reason] for item in rejected)
+
+
+def _counts(index: pa.Table, rejected: Sequence[Rejection]) -> dict[str, Any]:
+    column: Mapping[str, list[Any]] = {
+        name: index.column(name).to_pylist()
+        for name in ("patient_id", "hash", "split", "unknown_labels", "flags", "samples", "sampling_rate_hz")
+    }
+    person = same_person(column["patient_id"], column["hash"]).tolist()
+    patients = len(set(column["patient_id"]))
+    hours = sum(n / hz for n, hz in zip(column["samples"], column["sampling_rate_hz"], strict=True)) / 3600
+    return {
+        "recordings": len(index),
+        "rejected": len(rejected),
+        "patients": patients,
+        "persons": len(set(person)),
+        "patients_linked_by_identical_recordings": patients - len(set(person)),
+        "identical_recordings": len(index) - len(set(column["hash"])),
+        "hours": round(hours, 3),
+        "splits": {
+            split: {
+                "recordings": column["split"].count(split),
+                "persons": len({p for p, s in zip(person, column["split"], strict=True) if s == split}),
+            }
+            for split in SPLITS
+        },
+        "unknown_labels": _most_common(label for labels in column["unknown_labels"] for label in labels),
+        "flags": _most_common(flag.partition(":")[0] for flags in column["flags"] for flag in flags),
+    }
+
+
+def _most_common(names: Iterator[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
