@@ -6,6 +6,7 @@ Every message is one sentence that says where, what it got, what it accepts and 
     ├── InputError(ValueError)        an argument, an array, an option
     │   ├── LeadError                 names of leads
     │   └── ConfigError               a recipe or a flag
+    ├── TrainingError(ValueError)     a run whose loss or weights are not finite
     ├── FileError(OSError)            a file that cannot be read or written
     │   ├── RecordFileError           a recording: unreadable, truncated, empty
     │   ├── StoreError                a store: absent, made by other steps, of a newer format
@@ -28,6 +29,10 @@ class LeadError(InputError):
 
 class ConfigError(InputError):
     """A recipe, a configuration or a flag that cannot be used."""
+
+
+class TrainingError(AnyleadError, ValueError):
+    """A run that cannot go on: its loss or a weight is not finite."""
 
 
 class FileError(AnyleadError, OSError):

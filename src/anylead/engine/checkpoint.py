@@ -5,12 +5,12 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from anylead.engine.state import TrainState
-from anylead.errors import CheckpointError
+from anylead.errors import CheckpointError, TrainingError
 from anylead.provenance import atomic_path, fingerprint, version
 
 CHECKPOINT_FORMAT = 1
@@ -33,7 +33,7 @@ def save_checkpoint(state: TrainState, folder: Path) -> Path:
         The file.
 
     Raises:
-        CheckpointError: If a weight is not finite; nothing is written.
+        TrainingError: If a weight is not finite; nothing is written.
         FileError: If the disk refuses; nothing is changed.
     """
     _check_finite(state)
@@ -50,8 +50,7 @@ def save_checkpoint(state: TrainState, folder: Path) -> Path:
         "optimizer": state.optimizer.state_dict(),
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        # Through Python's file, a full disk is an OSError; torch's own file makes it a RuntimeError.
-        torch.save(content, file)
+        _write(content, file)
     for partial in path.parent.glob(
         ".checkpoint-*.partial"
     ):  # left by a process that was killed while saving
@@ -62,6 +61,16 @@ def save_checkpoint(state: TrainState, folder: Path) -> Path:
     for old in [*saved[: saved.index(path) + 1][:-KEPT], *beyond]:
         old.unlink(missing_ok=True)
     return path
+
+
+def _write(content: Mapping[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        # Closing its archive, torch covers the OSError of a full disk with a complaint about positions.
+        if isinstance(error.__context__, OSError):
+            raise OSError(*error.__context__.args) from error
+        raise
 
 
 def load_latest(state: TrainState, folder: Path) -> bool:
@@ -157,7 +166,7 @@ def _check_finite(state: TrainState) -> None:
     # The largest magnitude: a sum of squares could overflow where no weight has.
     norms = torch._foreach_norm(tensors, float("inf"))
     if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()):
-        raise CheckpointError(
+        raise TrainingError(
             f"step {state.step}: a weight is not finite, so no checkpoint was written; "
             "lower the learning rate and start again from the last one."
         )

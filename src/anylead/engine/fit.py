@@ -12,7 +12,7 @@ from anylead.batch import Batch
 from anylead.encoders.base import device_of
 from anylead.engine.schedules import Schedule
 from anylead.engine.state import TrainState
-from anylead.errors import ConfigError, InputError
+from anylead.errors import ConfigError, InputError, TrainingError
 from anylead.nn.keyed_random import DrawKey
 from anylead.nn.loss import Loss, Progress
 from anylead.seeding import derive_seed
@@ -37,14 +37,14 @@ class StepResult:
         """Reads every number back, in one transfer: ``loss``, the terms, ``count``, ``learning_rate``.
 
         Raises:
-            ConfigError: If the loss is not finite.
+            TrainingError: If the loss is not finite.
         """
         names = ["loss", *self.terms, "count"]
         tensors = [self.loss, *self.terms.values(), self.count]
         numbers = dict(zip(names, torch.stack([t.float() for t in tensors]).tolist(), strict=True))
         if not math.isfinite(numbers["loss"]):
             told = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
-            raise ConfigError(
+            raise TrainingError(
                 f"step {self.step}: the loss is not finite ({told}; learning rate {self.learning_rate:g}); "
                 "lower the learning rate or lengthen the warm-up."
             )

@@ -1,5 +1,6 @@
 """RunLog: what a run says about itself, one JSON object a line."""
 
+import importlib
 import json
 import math
 from collections.abc import Mapping
@@ -84,10 +85,10 @@ def _finite(value: Any) -> Any:
 
 def _tensorboard_writer(folder: Path, resumed_step: int) -> Any:
     try:
-        # An extra: most installations do not have it.
-        from torch.utils.tensorboard import SummaryWriter
+        # An extra that takes seconds to import: only for those who ask.
+        module = importlib.import_module("torch.utils.tensorboard")
     except ImportError as error:
         raise ConfigError(
             "tensorboard: asked for but not installed; install anylead[tensorboard] or leave it off."
         ) from error
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
+    return module.SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
