@@ -80,7 +80,9 @@ def tracked_files() -> list[Path]:
     done = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True)
     if done.returncode == 0:
         return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
-    return [p for folder in ("src", "tests", "docs", "recipes") for p in (ROOT / folder).rglob("*") if p.is_file()]
+    return [
+        p for folder in ("src", "tests", "docs", "recipes") for p in (ROOT / folder).rglob("*") if p.is_file()
+    ]
 
 
 def test_no_file_names_a_machine():

@@ -77,7 +77,7 @@ def choose(argv: Sequence[str], choices: Mapping[str, str], *, prog: str) -> tup
 
 
 def leads(words: Sequence[str]) -> tuple[str, ...]:
-    """Returns the leads of ``--leads I,II``, ``--leads I II`` or a named set such as ``--leads 6``; none for none.
+    """Returns the leads of ``--leads I,II``, ``--leads I II`` or a set such as ``--leads 6``; none for none.
 
     Raises:
         LeadError: If a lead is named twice.
@@ -200,7 +200,7 @@ def _put(nested: dict[str, Any], path: Sequence[str], value: Any) -> None:
 def _spell_out_flags(cls: type, argv: Sequence[str]) -> list[str]:
     """Lets ``--json`` stand for ``--json True``, so that flags and recipes use the same names."""
     hints = typing.get_type_hints(cls)
-    flags = {f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(cls) if hints[f.name] is bool}  # type: ignore[arg-type]
+    flags = {f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(cls) if hints[f.name] is bool}
     spelled: list[str] = []
     for position, word in enumerate(argv):
         spelled.append(word)

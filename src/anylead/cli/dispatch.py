@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: What follows ``anylead``; that of the process where None.
 
     Returns:
-        0 when it worked, 1 when it failed, 2 when it was called in a way it does not accept, 130 when interrupted.
+        0 when it worked, 1 when it failed, 2 when it does not accept what was given, 130 when interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AnyleadError as error:
         if os.environ.get("ANYLEAD_DEBUG"):
             raise
-        return _say(f"anylead {verb}: {_sentence(error)}", MISUSE if isinstance(error, InputError) else FAILED)
+        return _say(
+            f"anylead {verb}: {_sentence(error)}", MISUSE if isinstance(error, InputError) else FAILED
+        )
     except KeyboardInterrupt:
         return _say(f"anylead {verb}: interrupted.", INTERRUPTED)
     except BrokenPipeError:

@@ -24,7 +24,7 @@ class ViewArguments:
     seconds: float = 10.0
     """Seconds shown, at most 60."""
     leads: tuple[str, ...] = ()
-    """Leads in the order to draw them: I,II or I II or a set (12, 8, 6, 4, 3, 2); by default those recorded."""
+    """Leads in the order to draw them: I,II or a set (12, 8, 6, 4, 3, 2); by default those recorded."""
     row: int | None = None
     """Row of the store to draw."""
 
