@@ -1,0 +1,126 @@
+"""PTB-XL: 21,799 recordings of 18,869 patients, ten seconds, twelve leads."""
+
+import ast
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from anylead.errors import RecordFileError
+from anylead.formats.wfdb_header import parse_age
+from anylead.record import Record
+from anylead.sources.base import Labels, RecordRef, Source
+from anylead.sources.snomed import CODES
+from anylead.sources.wfdb_tree import load_wfdb, sort_labels
+
+TABLE = "ptbxl_database.csv"
+
+_STATEMENTS: dict[str, str] = {
+    "NORM": "NSR", "SR": "NSR", "AFIB": "AF", "AFLT": "AFL", "STACH": "STach", "SBRAD": "SB", "SARRH": "SA",
+    "SVARR": "SVPB", "SVTAC": "SVT", "PSVT": "PSVT", "PACE": "PR", "BIGU": "VBig", "TRIGU": "VTrig",
+    "PAC": "PAC", "PVC": "VEB",
+    "CLBBB": "LBBB", "CRBBB": "CRBBB", "ILBBB": "ILBBB", "IRBBB": "IRBBB", "LAFB": "LAnFB", "LPFB": "LPFB",
+    "IVCD": "NSIVCB", "1AVB": "IAVB", "2AVB": "IIAVB", "3AVB": "CHB", "WPW": "WPW", "LPR": "LPR",
+    "LNGQT": "LQT",
+    "LVH": "LVH", "VCLVH": "LVH", "RVH": "RVH", "SEHYP": "VH", "LAO/LAE": "LAE", "RAO/RAE": "RAH",
+    "LVOLT": "LQRSV", "ABQRS": "abQRS", "HVOLT": "abQRS", "QWAVE": "QAb",
+    "NDT": "TAb", "NT_": "TAb", "LOWT": "TAb", "TAB_": "TAb", "INVT": "TInv",
+    "NST_": "STC", "STD_": "STD", "STE_": "STE", "DIG": "NSSTTA", "EL": "NSSTTA", "ANEUR": "NSSTTA",
+    "IMI": "MI", "ASMI": "MI", "ILMI": "MI", "ALMI": "MI", "LMI": "MI", "IPLMI": "MI", "IPMI": "MI",
+    "PMI": "MI", "AMI": "AnMI",
+    "ISC_": "MIs", "ISCAL": "MIs", "ISCIL": "MIs", "ISCAS": "MIs", "ISCAN": "AnMIs", "ISCIN": "IIs",
+    "ISCLA": "LIs",
+    "INJAS": "MIs", "INJAL": "MIs", "INJIN": "MIs", "INJLA": "MIs", "INJIL": "MIs",
+}  # fmt: skip
+"""SCP-ECG statement -> finding.
+
+Normal ECGs carry the code of sinus rhythm, complete LBBB that of LBBB, and ventricular premature complexes
+that of ventricular ectopics, which the Challenge does not score: so it labelled its copy of PTB-XL. Where one
+cannot see how it did, the statement's category in SCP-ECG decides: injury is ischemia. ``PRC(S)``, premature
+complexes of any origin, has no code.
+"""
+
+_AXES: dict[str, str] = {"LAD": "LAD", "ALAD": "LAD", "RAD": "RAD", "ARAD": "RAD", "SAG": "ICA", "MID": ""}
+"""``heart_axis`` -> finding; a normal axis (MID) is none. AXL and AXR, borderline axes, have no code."""
+
+_LABELS: dict[str, tuple[str, ...]] = {statement: (CODES[to],) for statement, to in _STATEMENTS.items()}
+_LABELS |= {f"heart_axis:{axis}": (CODES[to],) if to else () for axis, to in _AXES.items()}
+
+_SEXES: dict[str, Literal["F", "M"]] = {"0": "M", "1": "F"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PtbXl(Source):
+    """PTB-XL as published on PhysioNet: one table, one WFDB record a recording at 500 and at 100 Hz."""
+
+    name: ClassVar[str] = "ptb-xl"
+    title: ClassVar[str] = "PTB-XL, a large publicly available electrocardiography dataset"
+    url: ClassVar[str] = "https://physionet.org/content/ptb-xl/1.0.3/"
+    licence: ClassVar[str] = "CC BY 4.0"
+    citation: ClassVar[str] = (
+        "Wagner P. et al., PTB-XL, a large publicly available electrocardiography dataset, "
+        "Scientific Data 7:154, 2020, doi:10.1038/s41597-020-0495-6."
+    )
+    patient_ids: ClassVar[Literal["known", "unknown"]] = "known"
+    labelled: ClassVar[bool] = True
+
+    sampling_rate_hz: Literal[500, 100] = 500
+    """Which of the two copies to read: 500 Hz, or the publishers' own 100 Hz."""
+
+    def scan(self, root: Path) -> Sequence[RecordRef]:
+        """Lists the rows of the table, by ECG id; see `Source.scan`.
+
+        Raises:
+            RecordFileError: If the table is absent, lacks a column or has a row that cannot be understood, or
+                the folder of this sampling rate is absent.
+        """
+        table, folder = root / TABLE, root / f"records{self.sampling_rate_hz}"
+        if not table.is_file():
+            raise RecordFileError(f"{root}: there is no {TABLE}; give the folder of PTB-XL that holds it.")
+        if not folder.is_dir():
+            raise RecordFileError(
+                f"{root}: there is no folder {folder.name}; download it or choose the other sampling rate."
+            )
+        with table.open(newline="", encoding="utf-8") as file:
+            refs = [self._ref(root, line, row) for line, row in enumerate(csv.DictReader(file), start=2)]
+        return sorted(refs, key=lambda ref: int(ref.record_id))
+
+    def load(self, ref: RecordRef) -> Record:
+        """Reads one recording; see `Source.load`."""
+        return load_wfdb(ref)
+
+    def labels(self, ref: RecordRef) -> Labels:
+        """Maps the SCP statements, whatever their likelihood (0 means not given), and the heart axis."""
+        axis = ref.details["heart_axis"]
+        return sort_labels(
+            [*_statements(ref.details["scp_codes"]), f"heart_axis:{axis}" if axis else ""], _LABELS
+        )
+
+    def _ref(self, root: Path, line: int, row: Mapping[str, str]) -> RecordRef:
+        try:
+            age = row["age"].strip()
+            return RecordRef(
+                record_id=str(int(row["ecg_id"])),
+                path=root / row["filename_hr" if self.sampling_rate_hz == 500 else "filename_lr"],
+                patient_id=f"ptb-xl:{int(float(row['patient_id']))}",
+                recorded_at=datetime.fromisoformat(row["recording_date"]),
+                fold=int(row["strat_fold"]),
+                age_years=90.0 if age in ("300", "300.0") else parse_age(age),  # 300: older than 89
+                sex=_SEXES.get(row["sex"].removesuffix(".0")),
+                details={"scp_codes": row["scp_codes"], "heart_axis": (row["heart_axis"] or "").strip()},
+            )
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            raise RecordFileError(
+                f"{root / TABLE}: line {line} cannot be understood ({type(error).__name__}: {error}); "
+                "use the table as published."
+            ) from error
+
+
+def _statements(text: str) -> list[str]:
+    """Returns the statements of a cell such as ``{'NORM': 100.0, 'SR': 0.0}``, or the cell itself."""
+    try:
+        return [str(statement) for statement in ast.literal_eval(text)]
+    except (ValueError, SyntaxError, TypeError):
+        return [text]
