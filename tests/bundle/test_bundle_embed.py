@@ -84,7 +84,7 @@ def test_a_lead_that_is_not_given_is_one_that_was_not_recorded(bundle):
 def test_rows_may_come_in_any_order_and_leads_select_those_of_a_record(bundle):
     full = signal(5)
     straight = bundle.embed(full[:3], fs=500, leads=["I", "II", "III"])
-    turned = bundle.embed(full[[2, 0, 1]], fs=500, leads="III,DI,ECG II")
+    turned = bundle.embed(full[[2, 0, 1]], fs=500, leads=["III", "DI", "ECG II"])
     np.testing.assert_array_equal(turned, straight)
     chosen = bundle.embed(Record.from_array(full, fs=500, leads=STANDARD_12), leads=("I", "II", "III"))
     np.testing.assert_array_equal(chosen, straight)

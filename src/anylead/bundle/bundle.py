@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
-class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg"]):  # type: ignore[misc]
+class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg"]):
     """An encoder with everything needed to use it on recordings as they come.
 
     Every recording takes the steps of `preparation`, is cut into windows of `manifest.window_s` (the last one
@@ -108,7 +108,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
             sampling_rate_hz=encoder.sampling_rate_hz,
             leads=encoder.leads,
             heads=described,
-            provenance={"environment": environment(), **(provenance or {})},
+            provenance={**environment(), **(provenance or {})},
             numbers=numbers or {},
         )
         return cls(encoder=encoder, heads=heads, manifest=manifest)
@@ -139,7 +139,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         return ModelCard(model_card(self.manifest))
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, *, map_location: str = "cpu", **download: Any
     ) -> "Bundle":
         """Reads a bundle, in evaluation mode.
@@ -289,7 +289,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         Raises:
             InputError: As `predict_proba`.
         """
-        module = self.heads[self.classification_head(head)]
+        module = cast(LinearHead, self.heads[self.classification_head(head)])
         return lambda batch: module.probabilities(self.encoder, batch)
 
     def run(

@@ -49,7 +49,6 @@ def model_card(manifest: BundleManifest) -> str:
     encoder = ", ".join(
         f"{name} {value}" for name, value in manifest.encoder.items() if name in ("layers", "dimension")
     )
-    environment = manifest.provenance.get("environment", {})
     numbers = (
         f"```json\n{json.dumps(manifest.numbers, indent=1)}\n```"
         if manifest.numbers
@@ -64,8 +63,8 @@ def model_card(manifest: BundleManifest) -> str:
         rate=manifest.sampling_rate_hz,
         layer="last" if manifest.readout.layer is None else manifest.readout.layer,
         pooling=manifest.readout.pooling,
-        version=environment.get("anylead", "unknown"),
-        commit=environment.get("commit") or "unknown",
+        version=manifest.provenance.get("anylead", "unknown"),
+        commit=manifest.provenance.get("commit") or "unknown",
         table=_heads_table(manifest.heads),
         numbers=numbers,
     )
