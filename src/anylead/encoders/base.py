@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anylead.batch import Batch
@@ -19,7 +19,7 @@ class Tokens:
     values: Float[Tensor, "B T C"]
     mask: Bool[Tensor, "B T"]
     """True where the token stands for recorded samples."""
-    penalty: Float32[Tensor, ""]
+    penalty: Float[Tensor, ""]
     """Mean square of the front end's raw output (METHOD §3.1, ``features_pen``)."""
 
 

@@ -129,7 +129,7 @@ def contrastive_logits(
     negatives: Int64[Tensor, "B M K"],
     *,
     temperature: float = 0.1,
-) -> Float[Tensor, "B M 1+K"]:
+) -> Float[Tensor, "B M candidates"]:
     """Returns cosine logits of each context vector against its target and its negatives.
 
     All cosines of a segment come from one M x M matrix, of which the negatives are picked: the B x M x K
@@ -149,8 +149,8 @@ def contrastive_logits(
 
 
 def contrastive_loss(
-    logits: Float[Tensor, "B M 1+K"], valid: Bool[Tensor, "B M"]
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    logits: Float[Tensor, "B M candidates"], valid: Bool[Tensor, "B M"]
+) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
     """Returns the summed cross-entropy with the target at place 0, and the number of right answers.
 
     An answer is right if the target is the largest logit and the logits are not all equal.

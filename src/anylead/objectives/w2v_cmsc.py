@@ -77,7 +77,7 @@ class W2VOutputs:
     quantized: Quantized
     targets: Float[Tensor, "B M Q"]
     context: Float[Tensor, "B M Q"]
-    logits: Float[Tensor, "B M 1+K"]
+    logits: Float[Tensor, "B M candidates"]
 
 
 class W2VCMSC(Objective):

@@ -1,0 +1,199 @@
+"""What every encoder promises, for every member of the union."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import anylead.encoders
+from anylead.batch import Batch
+from anylead.encoders import (
+    ENCODERS,
+    ConvTransformer,
+    ConvTransformerConfig,
+    Readout,
+    build_encoder,
+    encoder_kind,
+)
+from anylead.errors import ConfigError, InputError, LeadError
+from anylead.leads import LEAD_SETS, STANDARD_12
+
+SMALL = {
+    "conv_transformer": ConvTransformerConfig(
+        conv_channels=16, dimension=32, layers=2, heads=4, feedforward=64, position_kernel=16
+    ),
+}
+
+
+def make_batch(lengths=(500, 500, 500), leads=STANDARD_12, *, absent=(), seed=0):
+    rows, samples = len(lengths), max(lengths)
+    generator = torch.Generator().manual_seed(seed)
+    lead_mask = torch.ones(rows, len(leads), dtype=torch.bool)
+    for row, name in absent:
+        lead_mask[row, leads.index(name)] = False
+    sample_mask = torch.arange(samples) < torch.tensor(lengths)[:, None]
+    zeros = torch.zeros(rows, dtype=torch.int64)
+    return Batch(
+        signal=torch.randn(rows, len(leads), samples, generator=generator),
+        lead_mask=lead_mask,
+        sample_mask=sample_mask,
+        leads=tuple(leads),
+        sampling_rate_hz=500.0,
+        padded=len(set(lengths)) > 1,
+        row=torch.arange(rows),
+        patient=zeros,
+        segment=zeros,
+    )
+
+
+def row_of(batch, row, samples):
+    keep = slice(row, row + 1)
+    return replace(
+        batch,
+        signal=batch.signal[keep, :, :samples],
+        lead_mask=batch.lead_mask[keep],
+        sample_mask=batch.sample_mask[keep, :samples],
+        row=batch.row[keep],
+        patient=batch.patient[keep],
+        segment=batch.segment[keep],
+        padded=False,
+    )
+
+
+@pytest.fixture(params=sorted(ENCODERS))
+def encoder(request):
+    torch.manual_seed(0)
+    return build_encoder(SMALL[request.param]).eval()
+
+
+def test_every_encoder_file_is_in_the_union():
+    folder = Path(anylead.encoders.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "base"}
+    assert files == {cls.__module__.rsplit(".", 1)[1] for _, cls in ENCODERS.values()}
+    assert set(SMALL) == set(ENCODERS)
+
+
+def test_shapes_and_kind(encoder):
+    batch = make_batch()
+    features = encoder(batch)
+    tokens = encoder.num_tokens(500)
+    assert features.tokens.shape == (3, tokens, encoder.dimension)
+    assert features.token_mask.shape == (3, tokens)
+    assert features.pooled.shape == (3, encoder.dimension)
+    assert torch.equal(encoder.token_mask(batch), features.token_mask)
+    assert encoder_kind(encoder) in ENCODERS
+
+
+@pytest.mark.parametrize("poison", [float("nan"), 1e6, float("inf")])
+def test_poison_where_nothing_was_recorded_changes_no_output_and_no_gradient(encoder, poison):
+    encoder.train()
+    batch = make_batch((500, 300, 500), absent=((0, "III"), (1, "V2"), (2, "I")))
+    present = batch.lead_mask[:, :, None] & batch.sample_mask[:, None, :]
+    results = []
+    for value in (0.0, poison):
+        encoder.zero_grad()
+        torch.manual_seed(1)
+        features = encoder(replace(batch, signal=torch.where(present, batch.signal, value)))
+        features.pooled.square().sum().backward()
+        results.append(
+            (features.pooled, [p.grad.clone() for p in encoder.parameters() if p.grad is not None])
+        )
+    assert torch.equal(results[0][0], results[1][0])
+    assert results[0][1]
+    for clean, poisoned in zip(results[0][1], results[1][1], strict=True):
+        assert torch.equal(clean, poisoned)
+
+
+def test_a_segment_embeds_the_same_alone_and_in_any_padded_batch(encoder):
+    batch = make_batch((500, 260, 37, 16))
+    together = encoder(batch).pooled
+    for row, samples in enumerate((500, 260, 37, 16)):
+        alone = encoder(row_of(batch, row, samples)).pooled[0]
+        assert torch.allclose(together[row], alone, atol=2e-5), row
+
+
+def test_batch_mates_do_not_matter(encoder):
+    batch = make_batch()
+    changed = replace(batch, signal=torch.cat([batch.signal[:1], torch.randn(2, 12, 500)]))
+    assert torch.allclose(encoder(batch).pooled[0], encoder(changed).pooled[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(LEAD_SETS))
+def test_absent_columns_and_absent_leads_are_the_same(encoder, name):
+    leads = LEAD_SETS[name]
+    full = make_batch(absent=[(row, lead) for row in range(3) for lead in STANDARD_12 if lead not in leads])
+    few = full.select(leads)
+    shuffled = few.select(tuple(reversed(leads)))
+    expected = encoder(full).pooled
+    assert torch.equal(encoder(few).pooled, expected)
+    assert torch.equal(encoder(shuffled).pooled, expected)
+
+
+def test_other_leads_are_not_fed_and_no_known_lead_is_refused(encoder):
+    batch = make_batch()
+    extra = replace(
+        batch,
+        signal=torch.cat([batch.signal, torch.full((3, 1, 500), 1e9)], 1),
+        lead_mask=torch.ones(3, 13, dtype=torch.bool),
+        leads=(*STANDARD_12, "Vx"),
+    )
+    assert torch.equal(encoder(extra).pooled, encoder(batch).pooled)
+    with pytest.raises(LeadError, match="none of the leads Vx is known"):
+        encoder(extra.select(("Vx",)))
+
+
+def test_read_takes_a_layer_and_a_pooling(encoder):
+    batch = make_batch()
+    whole = encoder.read(batch, Readout(layer=encoder.layers))
+    assert torch.equal(whole, encoder.read(batch, Readout()))
+    assert not torch.allclose(whole, encoder.read(batch, Readout(layer=1)), atol=1e-3)
+    assert encoder.read(batch, Readout(pooling="mean_std_max")).shape == (3, 3 * encoder.dimension)
+    with pytest.raises(ConfigError, match="got layer 99"):
+        encoder.read(batch, Readout(layer=99))
+
+
+def test_hidden_tokens_are_replaced(encoder):
+    tokens = encoder.tokenize(make_batch())
+    hidden = torch.zeros(tokens.mask.shape, dtype=torch.bool)
+    hidden[:, 3:9] = True
+    embedding = torch.randn(encoder.dimension)
+    first = encoder.contextualize(tokens, padded=False, hidden=hidden, hidden_embedding=embedding).tokens
+    values = torch.where(hidden[..., None], torch.randn_like(tokens.values), tokens.values)
+    other = replace(tokens, values=values)
+    second = encoder.contextualize(other, padded=False, hidden=hidden, hidden_embedding=embedding).tokens
+    assert torch.allclose(first, second, atol=1e-6)
+
+
+def test_runs_without_host_syncs(encoder):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert encoder(make_batch((500, 260))).pooled.shape == (2, encoder.dimension)
+
+
+def test_named_sizes():
+    sizes = {name: ConvTransformerConfig.named(name) for name in ("base", "small", "mini", "tiny")}
+    with torch.device("meta"):
+        count = {n: sum(p.numel() for p in ConvTransformer(c).parameters()) for n, c in sizes.items()}
+    assert count["base"] == 90_373_248
+    assert (sizes["small"].layers, sizes["mini"].dimension, sizes["tiny"].conv_channels) == (8, 256, 128)
+    with pytest.raises(ConfigError, match="got size 'huge'"):
+        ConvTransformerConfig.named("huge")
+    with pytest.raises(ConfigError, match="not divisible by 5 heads"):
+        ConvTransformerConfig(heads=5)
+
+
+def test_with_config_keeps_the_weights():
+    encoder = ConvTransformer(SMALL["conv_transformer"]).eval()
+    other = encoder.with_config(dropout=0.5, feature_gradient_scale=0.0).eval()
+    batch = make_batch()
+    assert torch.equal(encoder(batch).pooled, other(batch).pooled)
+    with pytest.raises(ConfigError, match="the weights do not fit"):
+        encoder.with_config(layers=3)
+
+
+def test_a_batch_names_every_column():
+    batch = make_batch()
+    with pytest.raises(InputError, match="2 lead names for 12 columns"):
+        replace(batch, leads=("I", "II"))
