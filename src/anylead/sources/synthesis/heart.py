@@ -11,22 +11,22 @@ from anylead.sources.synthesis.waves import Waves, rotation_matrix
 
 # Group references: P waves after the onset of P; QRS after the peak of R; T before the end of T.
 # Each wave: (peak in ms, width in ms, (left, feet, back) in mV).
-_P = Waves.of((36, 16, (0.035, 0.085, -0.05)), (64, 17, (0.085, 0.04, 0.045)))
+_P = Waves.of((36.0, 16.0, (0.035, 0.085, -0.05)), (64.0, 17.0, (0.085, 0.04, 0.045)))
 _SEPTUM, _FREE_WALL, _LATE, _BASE = (
-    (-24, 7, (-0.14, -0.06, -0.28)),
-    (0, 9.5, (1.05, 0.75, 0.05)),
-    (17, 9, (0.33, 0.25, 0.72)),
-    (33, 8.5, (-0.18, -0.24, 0.28)),
+    (-24.0, 7.0, (-0.14, -0.06, -0.28)),
+    (0.0, 9.5, (1.05, 0.75, 0.05)),
+    (17.0, 9.0, (0.33, 0.25, 0.72)),
+    (33.0, 8.5, (-0.18, -0.24, 0.28)),
 )
 _QRS_NORMAL = Waves.of(_SEPTUM, _FREE_WALL, _LATE, _BASE)
 # Left block: no septal q, slow spread through the wall to the left and back, a notch between two peaks.
 _QRS_LEFT_BLOCK = Waves.of(
-    (-38, 13, (0.22, 0.10, 0.10)), (-11, 15, (0.96, 0.35, 0.50)), (32, 15, (0.80, 0.06, 0.75))
+    (-38.0, 13.0, (0.22, 0.10, 0.10)), (-11.0, 15.0, (0.96, 0.35, 0.50)), (32.0, 15.0, (0.80, 0.06, 0.75))
 )
 # Right block: a normal start, then the right ventricle late and alone, to the right and front. The axis
 # is that of the start, as on paper.
-_QRS_RIGHT_BLOCK = Waves.of(_SEPTUM, (0, 9, (0.95, 0.70, 0.05)), (16, 9, (0.30, 0.20, 0.50)))
-_QRS_RIGHT_BLOCK_LATE = Waves.of((53, 17, (-0.52, -0.04, -0.55)))
+_QRS_RIGHT_BLOCK = Waves.of(_SEPTUM, (0.0, 9.0, (0.95, 0.70, 0.05)), (16.0, 9.0, (0.30, 0.20, 0.50)))
+_QRS_RIGHT_BLOCK_LATE = Waves.of((53.0, 17.0, (-0.52, -0.04, -0.55)))
 _T_NORMAL = np.array([0.34, 0.21, -0.18])
 _T_LEFT_BLOCK = np.array([-0.33, -0.10, -0.30])
 _T_RIGHT_BLOCK = np.array([0.42, 0.20, 0.06])
@@ -34,10 +34,12 @@ _T_INVERTED = np.array([-0.30, -0.16, 0.08])
 # Premature ventricular beats: from the right ventricle (looks like left block) or from the left one.
 _ECTOPIC = {
     "right": Waves.of(
-        (-42, 17, (0.25, 0.35, 0.2)), (-6, 21, (0.75, 0.95, 0.75)), (36, 21, (0.55, 0.35, 0.95))
+        (-42.0, 17.0, (0.25, 0.35, 0.2)), (-6.0, 21.0, (0.75, 0.95, 0.75)), (36.0, 21.0, (0.55, 0.35, 0.95))
     ),
     "left": Waves.of(
-        (-42, 17, (-0.2, -0.2, -0.35)), (-6, 21, (-0.75, -0.75, -1.0)), (36, 21, (-0.5, -0.7, -0.55))
+        (-42.0, 17.0, (-0.2, -0.2, -0.35)),
+        (-6.0, 21.0, (-0.75, -0.75, -1.0)),
+        (36.0, 21.0, (-0.5, -0.7, -0.55)),
     ),
 }
 
@@ -139,7 +141,9 @@ def _draw_qrs(rng: np.random.Generator, disposition: Disposition) -> Waves:
         base = _QRS_LEFT_BLOCK if disposition.bundle_block == "left" else _QRS_RIGHT_BLOCK
         stretch = float(np.clip(rng.normal(1.03, 0.05), 0.96, 1.15))
     qrs = base.varied(rng, amplitude=0.2, angle_deg=9.0, offset_s=0.0015, width=0.06).stretched(stretch)
-    notch = Waves.of((rng.uniform(-14, 30), rng.uniform(4, 6), tuple(rng.normal(0.0, 0.07, 3))))
+    notch = Waves.of(
+        (rng.uniform(-14.0, 30.0), rng.uniform(4.0, 6.0), tuple(rng.normal(0.0, 0.07, 3).tolist()))
+    )
     return qrs.joined(notch)
 
 
@@ -148,7 +152,7 @@ def _draw_axis_deg(rng: np.random.Generator, disposition: Disposition) -> float:
         return float(rng.uniform(-68.0, -40.0))
     if disposition.bundle_block == "left":
         return float(np.clip(rng.normal(15.0, 15.0), -14.0, 55.0))
-    return float(np.clip(rng.normal(42.0, 22.0), -14.0, 84.0))
+    return float(np.clip(rng.normal(42.0, 22.0), -14.0, 78.0))
 
 
 def _draw_t(rng: np.random.Generator, disposition: Disposition, size: float, turn_deg: float) -> Waves:
