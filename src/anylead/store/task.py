@@ -1,14 +1,14 @@
 """One task of the preparation: some recordings of a source become one shard."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anylead.errors import AnyleadError
-from anylead.record import Record
+from anylead.preparation import Preparation
 from anylead.sources.base import RecordRef, Source
 from anylead.store.quantise import quantise, recording_hash
 from anylead.store.shards import Rejection, ShardRow, write_shard
@@ -16,9 +16,7 @@ from anylead.store.shards import Rejection, ShardRow, write_shard
 log = logging.getLogger(__name__)
 
 
-def prepare_shard(
-    source: Source, refs: Sequence[RecordRef], preparation: Callable[[Record], Record], path: Path
-) -> int:
+def prepare_shard(source: Source, refs: Sequence[RecordRef], preparation: Preparation, path: Path) -> int:
     """Reads, prepares and writes the recordings of one shard.
 
     Returns:
@@ -29,7 +27,7 @@ def prepare_shard(
 
 
 def _rows(
-    source: Source, refs: Sequence[RecordRef], preparation: Callable[[Record], Record]
+    source: Source, refs: Sequence[RecordRef], preparation: Preparation
 ) -> Iterator[ShardRow | Rejection]:
     for ref in refs:
         try:
@@ -45,7 +43,7 @@ def _rows(
             yield Rejection(record_id=ref.record_id, path=str(ref.path), reason=reason)
 
 
-def _row(source: Source, ref: RecordRef, preparation: Callable[[Record], Record]) -> ShardRow:
+def _row(source: Source, ref: RecordRef, preparation: Preparation) -> ShardRow:
     record = preparation(source.load(ref))
     labels = source.labels(ref)
     missing = np.isnan(record.signal).any(axis=1)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import joblib
 import pyarrow as pa
@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from anylead.config import to_plain
 from anylead.errors import StoreError
+from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
-from anylead.record import Record
 from anylead.sources.base import RecordRef, Source
 from anylead.store.layout import (
     FORMAT,
@@ -34,19 +34,6 @@ from anylead.store.plan import StorePlan
 from anylead.store.shards import Rejection, Shard
 from anylead.store.splits import SPLITS, SplitConfig, assign_splits, require_disjoint
 from anylead.store.task import prepare_shard
-
-
-class PreparesRecords(Protocol):
-    """What the writer needs of a `Preparation`."""
-
-    def __call__(self, record: Record) -> Record:
-        """Prepares one record."""
-
-    def fingerprint(self) -> str:
-        """Names the steps."""
-
-    def to_plain(self) -> dict[str, Any]:
-        """Describes the steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +60,7 @@ def write_store(
     root: Path | None,
     out: Path,
     *,
-    preparation: PreparesRecords,
+    preparation: Preparation,
     split: SplitConfig,
     jobs: int = 1,
     progress: bool = False,
@@ -142,7 +129,7 @@ def _discard_if_empty(out: Path) -> None:
 def _write_shards(
     source: Source,
     chunks: Sequence[Sequence[RecordRef]],
-    preparation: PreparesRecords,
+    preparation: Preparation,
     out: Path,
     *,
     jobs: int,
@@ -166,7 +153,7 @@ def _write_shards(
 def _run(
     source: Source,
     chunks: Sequence[Sequence[RecordRef]],
-    preparation: PreparesRecords,
+    preparation: Preparation,
     out: Path,
     waiting: Sequence[int],
     *,
@@ -195,7 +182,7 @@ def _is_whole(path: Path) -> bool:
 
 def _finish(
     source: Source,
-    preparation: PreparesRecords,
+    preparation: Preparation,
     split: SplitConfig,
     plan: StorePlan,
     out: Path,

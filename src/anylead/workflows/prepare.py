@@ -1,0 +1,58 @@
+"""`anylead prepare`: a data set becomes a store."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anylead.errors import ConfigError
+from anylead.preparation import Preparation
+from anylead.sources.base import Source
+from anylead.sources.synthetic import Synthetic
+from anylead.store import PrepareSummary, SplitConfig, write_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """What to prepare, and where to."""
+
+    source: Source
+    """The data set with its options."""
+    path: Path | None = None
+    """Its folder; none for the synthetic source."""
+    out: Path
+    """Folder of the store."""
+    preparation: Preparation = field(default_factory=Preparation.default)
+    """Steps from the recording as published to the one an encoder sees."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """How persons are dealt to training, validation and test."""
+    jobs: int = 1
+    """Processes; -1 takes all cores."""
+    progress: bool = False
+    """Show a progress bar on standard error."""
+
+
+def prepare(config: PrepareConfig) -> PrepareSummary:
+    """Prepares a store, continues one that was interrupted, or finds that it is there already.
+
+    Raises:
+        ConfigError: If the folder of the data set is not given or the number of jobs is 0.
+        StoreError: If `out` holds something else, nothing was found, or everything was rejected.
+        FileError: If the disk refuses.
+    """
+    if config.jobs == 0:
+        raise ConfigError("prepare: jobs is 0; give the number of processes, or -1 for all cores.")
+    if config.path is None and not isinstance(config.source, Synthetic):
+        raise ConfigError(
+            f"prepare: the source {config.source.name} needs the folder of the data set; give it as PATH "
+            f"(it is published at {config.source.url})."
+        )
+    if config.path is not None and not config.path.exists():
+        raise ConfigError(f"prepare: {config.path} does not exist; give the folder of {config.source.name}.")
+    return write_store(
+        config.source,
+        config.path,
+        config.out,
+        preparation=config.preparation,
+        split=config.split,
+        jobs=config.jobs,
+        progress=config.progress,
+    )
