@@ -208,6 +208,8 @@ def paired_difference(a: Evaluation[Result], b: Evaluation[Result], metric: str)
         metric=metric,
         interval=interval,
         excludes_zero=interval.excludes_zero,
+        lead_set=" / ".join(dict.fromkeys([a.result.lead_set, b.result.lead_set])),
+        subset=a.result.subset if isinstance(a.result, IdentificationResult) else None,
     )
 
 

@@ -109,6 +109,9 @@ class Difference:
     metric: str
     interval: Interval
     excludes_zero: bool
+    lead_set: str = ""
+    """Of the first, and of the second after a slash where it is another."""
+    subset: Subset | None = None
 
 
 def defined(value: float) -> float | None:
