@@ -58,6 +58,21 @@ def from_plain(cls: type[T], values: Mapping[str, Any], *, where: str = "config"
         raise ConfigError(f"{where}: {error}.") from error
 
 
+def _of_kind(choices: list[Any], value: Any, *, where: str) -> list[Any]:
+    """Narrows a union whose members have a field ``kind`` to the one that a mapping names."""
+    kinds = {
+        kind: choice
+        for choice in choices
+        if dataclasses.is_dataclass(choice)
+        for kind in typing.get_args(typing.get_type_hints(choice).get("kind"))
+    }
+    if not isinstance(value, Mapping) or len(kinds) < 2:
+        return choices
+    if value.get("kind") not in kinds:
+        raise ConfigError(f"{where}.kind: got {value.get('kind')!r}; accepted are {', '.join(kinds)}.")
+    return [kinds[value["kind"]]]
+
+
 def _convert(hint: Any, value: Any, *, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin is typing.Annotated:
@@ -65,8 +80,9 @@ def _convert(hint: Any, value: Any, *, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
+        members = [member for member in typing.get_args(hint) if member is not type(None)]
         errors = []
-        for choice in (c for c in typing.get_args(hint) if c is not type(None)):
+        for choice in _of_kind(members, value, where=where):
             try:
                 return _convert(choice, value, where=where)
             except ConfigError as error:

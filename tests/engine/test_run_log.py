@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 
 from anylead.engine.run_log import RunLog, read_run_log
-from anylead.errors import ConfigError
+from anylead.errors import ConfigError, FileError
 
 
 def test_each_line_is_there_as_soon_as_it_is_written(tmp_path) -> None:
@@ -38,6 +38,18 @@ def test_a_resumed_run_has_every_step_once(tmp_path) -> None:
 
 def test_a_run_without_a_log_has_no_lines(tmp_path) -> None:
     assert read_run_log(tmp_path) == []
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path) -> None:
+    log = RunLog(tmp_path)
+    log.close()
+    log._file = open("/dev/full", "a")  # noqa: SIM115
+    with pytest.raises(
+        FileError, match=r"metrics.jsonl: could not be written .*goes on from its last checkpoint"
+    ):
+        log.write({"step": 1})
+    with pytest.raises(OSError, match="No space"):
+        log._file.close()  # what is still in its buffer
 
 
 def test_tensorboard_gets_the_numbers_where_it_is_installed(tmp_path, monkeypatch) -> None:

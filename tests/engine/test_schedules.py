@@ -56,6 +56,25 @@ def test_a_schedule_survives_plain_values(schedule: Schedule) -> None:
     assert from_plain(Holder, to_plain(holder)) == holder
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"kind": "linear"},
+            "config.schedule.kind: got 'linear'; accepted are constant, warmup_cosine, tri_stage",
+        ),
+        ({"warmup_fraction": 0.1}, "config.schedule.kind: got None; accepted are constant"),
+        (
+            {"kind": "tri_stage", "warm_up": 0.1},
+            "config.schedule: unknown name warm_up; TriStage has kind, warmup",
+        ),
+    ],
+)
+def test_a_schedule_in_a_recipe_names_its_kind(values, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_plain(Holder, {"schedule": values})
+
+
 def test_shares_outside_0_to_1_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"warmup_cosine schedule: warmup_fraction is 1.5; give a share"):
         WarmupCosine(warmup_fraction=1.5)

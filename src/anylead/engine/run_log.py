@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from anylead.errors import ConfigError
+from anylead.errors import ConfigError, FileError
 from anylead.provenance import atomic_path
 
 FILE_NAME = "metrics.jsonl"
@@ -51,9 +51,19 @@ class RunLog:
         self._file = self.path.open("a", encoding="utf-8")
 
     def write(self, entry: Mapping[str, Any]) -> None:
-        """Appends one line; a number that is not finite becomes null."""
-        self._file.write(_line(entry))
-        self._file.flush()
+        """Appends one line; a number that is not finite becomes null.
+
+        Raises:
+            FileError: If the disk refuses.
+        """
+        try:
+            self._file.write(_line(entry))
+            self._file.flush()
+        except OSError as error:
+            raise FileError(
+                f"{self.path}: could not be written ({error.strerror or error}); make room and start the run "
+                "again, it goes on from its last checkpoint."
+            ) from error
         if self._writer is not None:
             for name, value in entry.items():
                 if name != "step" and isinstance(value, int | float):

@@ -1,0 +1,335 @@
+"""pretrain: stores to an encoder, without labels; stopped and resumed at will."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from tqdm import tqdm
+
+from anylead.bundle import Bundle
+from anylead.config import from_plain, read_yaml, to_plain
+from anylead.encoders import AnyEncoderConfig, ConvTransformerConfig, Readout, build_encoder
+from anylead.engine import (
+    AdamWConfig,
+    Constant,
+    RunLog,
+    Schedule,
+    StepResult,
+    TrainState,
+    build_optimizer,
+    fit,
+    load_latest,
+    read_run_log,
+    save_checkpoint,
+    stop_on_signals,
+)
+from anylead.engine.checkpoint import differences
+from anylead.errors import ConfigError
+from anylead.feed import Lookahead, PairFeed, PairFeedConfig, PairFeedReport, RandomLeadMasking
+from anylead.objectives import AnyObjectiveConfig, W2VCMSCConfig, build_objective
+from anylead.preparation import Preparation
+from anylead.provenance import atomic_path, environment, write_json
+from anylead.seeding import derive_seed
+from anylead.store import Store
+
+CONFIG_FILE = "config.yaml"
+CHECKPOINTS = "checkpoints"
+BUNDLE = "bundle"
+
+_FREE = {"stores", "out", "readout", "checkpoint_minutes", "log_every", "tensorboard", "threads", "device"}
+"""Settings that may change when a run is resumed; stores may move, and are known by their fingerprints."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Configuration of `pretrain`."""
+
+    stores: tuple[Path, ...]
+    """Made by ``prepare`` with the same steps; their training recordings are used."""
+    out: Path
+    """Folder of the run."""
+    seed: int = 0
+    steps: int | None = None
+    """Optimizer updates; None trains for `epochs`."""
+    epochs: float = 20.0
+    """Passes over all pairs, where `steps` is None."""
+    encoder: AnyEncoderConfig | str = "mini"
+    """A configuration or a named size: ``base``, ``small``, ``mini``, ``tiny``."""
+    objective: AnyObjectiveConfig = field(default_factory=W2VCMSCConfig)
+    feed: PairFeedConfig = field(default_factory=PairFeedConfig)
+    lead_masking: RandomLeadMasking | None = field(default_factory=RandomLeadMasking)
+    """None shows every lead."""
+    optimizer: AdamWConfig = field(default_factory=AdamWConfig)
+    schedule: Schedule = field(default_factory=Constant)
+    clip_norm: float | None = None
+    """Largest norm of the gradient; None, the paper's, does not clip."""
+    readout: Readout = field(default_factory=Readout)
+    """What the bundle's `embed` reads."""
+    checkpoint_minutes: float = 5.0
+    """Time between checkpoints; there is one at the end, and on SIGTERM or Ctrl-C, in any case."""
+    log_every: int = 10
+    """Steps between writes to the log, each of which waits for the device; every step gets its line."""
+    tensorboard: bool = False
+    """Write to TensorBoard too."""
+    threads: int | None = None
+    """CPU threads; runs are bit-equal for equal numbers of them. None leaves it to torch."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto`` is CUDA where there is one, otherwise the CPU."""
+
+    def __post_init__(self) -> None:
+        if not self.stores:
+            raise ConfigError("pretrain: no store was given; name at least one made by anylead prepare.")
+        for name in ("steps", "log_every", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"pretrain: {name} is {value}; give a number of at least 1.")
+        if not self.epochs > 0.0 or self.checkpoint_minutes < 0.0:
+            raise ConfigError(
+                f"pretrain: epochs is {self.epochs:g} and checkpoint_minutes {self.checkpoint_minutes:g}; "
+                "epochs must be above 0 and checkpoint_minutes not negative."
+            )
+
+    @property
+    def encoder_config(self) -> AnyEncoderConfig:
+        """The configuration that `encoder` is or names."""
+        return ConvTransformerConfig.named(self.encoder) if isinstance(self.encoder, str) else self.encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainResult:
+    """What a run came to."""
+
+    run: Path
+    step: int
+    """Updates done."""
+    total_steps: int
+    bundle: Path | None
+    """None where the run was stopped before its end."""
+    fed: PairFeedReport
+    """Recordings used and dropped."""
+    last: Mapping[str, float]
+    """Last line of the log."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are done."""
+        return self.step >= self.total_steps
+
+
+def read_pretrain_config(values: Mapping[str, Any], *, where: str = "pretrain") -> PretrainConfig:
+    """Builds a configuration from nested plain values, as a recipe has them.
+
+    Args:
+        values: By the names of `PretrainConfig`. ``encoder`` may be a size, or a mapping in which ``size``
+            names the size that the other names change.
+        where: What to call the offender in an error.
+
+    Raises:
+        ConfigError: If a name is unknown, missing or has a value that cannot be used.
+    """
+    values = dict(values)
+    encoder = values.get("encoder")
+    if isinstance(encoder, Mapping):
+        size = ConvTransformerConfig.named(str(encoder.get("size", "base")))
+        changes = {name: value for name, value in encoder.items() if name != "size"}
+        values["encoder"] = {**to_plain(size), **changes}
+    return from_plain(PretrainConfig, values, where=where)
+
+
+def pretrain(config: PretrainConfig, *, progress: bool = True) -> PretrainResult:
+    """Trains an encoder on the pairs of stores, or goes on with a run that was stopped.
+
+    The run's folder holds ``config.yaml``, ``environment.json``, ``fed.json``, ``metrics.jsonl``,
+    ``checkpoints/`` and, at the end, ``bundle/``. A run that was stopped or killed at any moment and started
+    again comes to the same weights, bit for bit, on the same machine with the same number of threads.
+
+    Args:
+        config: What to do.
+        progress: Show a progress bar.
+
+    Raises:
+        ConfigError: If a setting cannot be used, or the folder holds a run of another configuration.
+        StoreError: If a store cannot be read, or the stores do not go together.
+        CheckpointError: If no checkpoint of the run can be read or they belong to another configuration.
+        TrainingError: If the loss or a weight is not finite.
+        FileError: If the disk refuses.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    stores = [Store.open(path) for path in config.stores]
+    feed = _build_feed(config, stores)
+    total = config.steps or max(1, round(config.epochs * feed.steps_per_epoch))
+    state = _build_state(config, stores, total)
+    _open_run(config)
+    load_latest(state, config.out / CHECKPOINTS)
+    _write_facts(config, feed, state)
+    if state.step:
+        _log.info("%s: goes on after step %d of %d.", config.out, state.step, total)
+    _train(config, state, feed, total, progress=progress)
+    last = (read_run_log(config.out) or [{}])[-1]
+    finished = state.step >= total
+    return PretrainResult(
+        run=config.out,
+        step=state.step,
+        total_steps=total,
+        bundle=_write_bundle(config, state, stores, last) if finished else None,
+        fed=feed.report,
+        last=last,
+    )
+
+
+def _build_feed(config: PretrainConfig, stores: Sequence[Store]) -> PairFeed:
+    encoder = config.encoder_config
+    feed = PairFeed(
+        stores, config.feed, seed=config.seed, leads=encoder.leads, lead_masking=config.lead_masking
+    )
+    if feed.sampling_rate_hz != encoder.sampling_rate_hz:
+        raise ConfigError(
+            f"pretrain: the stores have {feed.sampling_rate_hz:g} Hz and the encoder is built for "
+            f"{encoder.sampling_rate_hz:g} Hz; prepare the stores at that rate."
+        )
+    return feed
+
+
+def _build_state(config: PretrainConfig, stores: Sequence[Store], total: int) -> TrainState:
+    device = _device(config.device)
+    torch.manual_seed(derive_seed(config.seed, "weights", "encoder"))
+    encoder = build_encoder(config.encoder_config)
+    torch.manual_seed(derive_seed(config.seed, "weights", "objective"))
+    objective = build_objective(config.objective, encoder)
+    encoder.to(device)
+    objective.to(device)
+    decisive = _decisive(to_plain(config)) | {
+        "steps": total,
+        "stores": [store.manifest.fingerprint for store in stores],
+    }
+    return TrainState(
+        encoder=encoder,
+        objective=objective,
+        optimizer=build_optimizer(config.optimizer, encoder, objective),
+        seed=config.seed,
+        config={name: value for name, value in decisive.items() if name != "epochs"},
+    )
+
+
+def _device(name: str) -> str:
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("pretrain: device is cuda and torch finds none here; use cpu or auto.")
+    return "cuda" if name != "cpu" and available else "cpu"
+
+
+def _decisive(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings that decide the numbers of a run, a named size spelled out."""
+    values = {name: value for name, value in plain.items() if name not in _FREE}
+    if isinstance(values.get("encoder"), str):
+        values["encoder"] = to_plain(ConvTransformerConfig.named(values["encoder"]))
+    return values
+
+
+def _open_run(config: PretrainConfig) -> None:
+    """Refuses a folder that holds anything but this run."""
+    out, file = config.out, config.out / CONFIG_FILE
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file; name a folder for the run.")
+    if not file.exists():
+        # A process killed while writing leaves hidden files.
+        if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+            raise ConfigError(f"{out}: holds other files and no run; name a new or empty folder.")
+        return
+    told = differences(_decisive(read_yaml(file)), _decisive(to_plain(config)))
+    if told:
+        more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+        raise ConfigError(
+            f"{out}: holds a run of another configuration: {'; '.join(told[:3])}{more}. "
+            "Use the same settings to go on with it, or another folder for a new run."
+        )
+
+
+def _write_facts(config: PretrainConfig, feed: PairFeed, state: TrainState) -> None:
+    with atomic_path(config.out / CONFIG_FILE) as temporary:
+        temporary.write_text(yaml.safe_dump(to_plain(config), sort_keys=False), encoding="utf-8")
+    write_json(
+        config.out / "environment.json",
+        {**environment(), "threads": torch.get_num_threads(), "resumed_step": state.step},
+    )
+    write_json(config.out / "fed.json", to_plain(feed.report))
+    report = feed.report
+    _log.info("%d pairs of %d recordings are fed.", report.pairs, report.recordings)
+    for line in report.overlap.lines() if report.overlap else []:
+        _log.info("%s", line)
+    for reason, count in report.dropped.items():
+        _log.info("not fed: %d recordings or pairs: %s", count, reason)
+
+
+def _train(config: PretrainConfig, state: TrainState, feed: PairFeed, total: int, *, progress: bool) -> None:
+    """Runs the updates that are left."""
+    waiting: list[StepResult] = []
+    saved_s = written_s = time.monotonic()
+    with (
+        Lookahead(feed.batches) as batches,
+        RunLog(config.out, resumed_step=state.step, tensorboard=config.tensorboard) as log,
+        tqdm(total=total, initial=state.step, unit="step", disable=not progress, desc="pretrain") as bar,
+        stop_on_signals() as stop,
+    ):
+        updates = fit(state, batches, total_steps=total, schedule=config.schedule, clip_norm=config.clip_norm)
+        for result in updates:
+            waiting.append(result)
+            bar.update()
+            ends = stop.asked or result.step == total
+            save = ends or time.monotonic() - saved_s >= 60.0 * config.checkpoint_minutes
+            if save or result.step % config.log_every == 0:
+                line = _write_lines(log, waiting, seconds=time.monotonic() - written_s)
+                bar.set_postfix({name: f"{line[name]:.3g}" for name in _shown(line)})
+                waiting, written_s = [], time.monotonic()
+            # After the lines up to this step, so that a run resumed from here has them all.
+            if save:
+                save_checkpoint(state, config.out / CHECKPOINTS)
+                saved_s = time.monotonic()
+            if ends:
+                break
+
+
+def _write_lines(log: RunLog, results: Sequence[StepResult], *, seconds: float) -> dict[str, float]:
+    speed = sum(result.segments for result in results) / max(seconds, 1e-9)
+    line: dict[str, float] = {}
+    for result in results:
+        line = {"step": result.step, **result.floats(), "segments_per_s": round(speed, 3)}
+        log.write(line)
+    return line
+
+
+def _shown(line: Mapping[str, float]) -> list[str]:
+    return [name for name in line if name == "loss" or name.endswith("accuracy") or name == "segments_per_s"]
+
+
+def _write_bundle(
+    config: PretrainConfig, state: TrainState, stores: Sequence[Store], last: Mapping[str, float]
+) -> Path:
+    made_from = [
+        {
+            "source": store.manifest.source,
+            "fingerprint": store.manifest.fingerprint,
+            "licence": store.manifest.licence,
+            "citation": store.manifest.citation,
+        }
+        for store in stores
+    ]
+    bundle = Bundle.assemble(
+        state.encoder.eval(),
+        preparation=Preparation.from_plain(stores[0].manifest.preparation),
+        readout=config.readout,
+        window_s=config.feed.window_s,
+        provenance={"pretraining": state.config, "stores": made_from, "steps": state.step},
+        numbers={"pretraining": {name: value for name, value in last.items() if name != "segments_per_s"}},
+    )
+    path = config.out / BUNDLE
+    bundle.save_pretrained(path)
+    return path
