@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -112,6 +113,17 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
             numbers=numbers or {},
         )
         return cls(encoder=encoder, heads=heads, manifest=manifest)
+
+    def with_thresholds(self, head: str, thresholds: Sequence[float]) -> "Bundle":
+        """Returns the same networks with the thresholds of one head set.
+
+        Raises:
+            BundleError: If there is not one threshold for each class.
+        """
+        described = replace(self.manifest.heads[head], thresholds=tuple(thresholds))
+        manifest = replace(self.manifest, heads={**self.manifest.heads, head: described})
+        heads = {name: cast(Head, module) for name, module in self.heads.items()}
+        return Bundle(encoder=self.encoder, heads=heads, manifest=manifest).train(self.training)
 
     # -- on disk ---------------------------------------------------------------------------------------
 

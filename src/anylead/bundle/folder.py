@@ -37,9 +37,7 @@ def find_folder(name: str | Path, **download: Any) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise BundleError(
-            f"{name}: this is a file; give the folder of a bundle, which holds {CONFIG_NAME}."
-        )
+        raise BundleError(f"{name}: this is a file; give the folder of a bundle, which holds {CONFIG_NAME}.")
     if not _REPOSITORY.match(str(name)):
         raise BundleError(f"{name}: there is no such folder; give the folder of a bundle or a repository id.")
     try:

@@ -93,11 +93,7 @@ def windows_in(
     progress: Wrap | None = None,
 ) -> Iterator[Window]:
     """Cuts recordings of a store, one after the other; arguments and errors are those of `embed_store`."""
-    if store.manifest.preparation_fingerprint != bundle.preparation.fingerprint():
-        raise StoreError(
-            f"{store.path}: the store was prepared by other steps than this bundle's; "
-            "prepare it again with the bundle's steps."
-        )
+    require_own_steps(bundle, store)
     known = tuple(name for name in bundle.encoder.leads if lead_set is None or name in lead_set)
     wanted = [int(index) for index in indices]
     samples = store.column("samples")
@@ -109,4 +105,17 @@ def windows_in(
             known=known,
             length=bundle.manifest.window_samples,
             record=number,
+        )
+
+
+def require_own_steps(bundle: Bundle, store: Store) -> None:
+    """Checks that a store was prepared as the bundle prepares recordings.
+
+    Raises:
+        StoreError: If it was prepared by other steps.
+    """
+    if store.manifest.preparation_fingerprint != bundle.preparation.fingerprint():
+        raise StoreError(
+            f"{store.path}: the store was prepared by other steps than this bundle's; "
+            "prepare it again with the bundle's steps."
         )
