@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Lookahead(Generic[T]):
         """Stops the thread after what it is doing."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Lookahead[T]":
         return self
 
     def __exit__(
