@@ -71,10 +71,12 @@ def test_noise_reaches_every_lead_and_can_be_left_out():
 def test_a_recording_depends_on_nothing_but_seed_patient_and_session(loaded):
     refs, records = loaded
     draw_patient.cache_clear()
-    many = Synthetic(patients=60, sessions=3)
-    again = {ref.record_id: (ref, many.load(ref), many.labels(ref)) for ref in reversed(many.scan(ROOT))}
+    many = Synthetic(patients=45, sessions=3)
+    wanted = [ref.record_id for ref in refs[:20]]
+    found = [ref for ref in reversed(many.scan(ROOT)) if ref.record_id in wanted]
+    again = {ref.record_id: (ref, many.load(ref), many.labels(ref)) for ref in found}
     few = Synthetic(patients=40, sessions=2)
-    for ref, record in zip(refs, records, strict=True):
+    for ref, record in zip(refs[:20], records[:20], strict=True):
         other_ref, other, labels = again[ref.record_id]
         assert other_ref == ref
         np.testing.assert_array_equal(other.signal, record.signal)
@@ -129,14 +131,15 @@ def _average_beat(signal: np.ndarray) -> np.ndarray:
 
 def test_every_finding_has_a_dozen_patients_in_three_hundred():
     source = Synthetic(patients=300, sessions=1)
-    codes = [code for ref in source.scan(ROOT) for code in source.labels(ref).codes]
+    labels = [source.labels(ref).codes for ref in source.scan(ROOT)]
+    codes = [code for each in labels for code in each]
     assert set(codes) == set(findings.ABBREVIATIONS)
     assert min(map(codes.count, findings.ABBREVIATIONS)) >= 12
-    assert sum(len(source.labels(ref).codes) >= 2 for ref in source.scan(ROOT)) > 100
+    assert sum(len(each) >= 2 for each in labels) > 100
 
 
 def test_lasting_findings_stay_and_ectopy_comes_and_goes():
-    source = Synthetic(patients=200, sessions=2)
+    source = Synthetic(patients=100, sessions=2)
     labels = [set(source.labels(ref).codes) for ref in source.scan(ROOT)]
     lasting = {
         findings.ATRIAL_FIBRILLATION,

@@ -115,7 +115,7 @@ def draw_heart(
     lowest_s, highest_s = (0.23, 0.33) if disposition.first_degree_block else (0.125, 0.18)
     origin = _ECTOPIC["right" if rng.random() < 0.6 else "left"]
     ectopic = origin.varied(rng, amplitude=0.15, angle_deg=15.0, offset_s=0.003, width=0.06).scaled(
-        1.1 * size
+        1.4 * size
     )
     against = -ectopic.areas().sum(axis=0)
     p = _P.varied(rng, amplitude=0.2, angle_deg=14.0, offset_s=0.004, width=0.1)
