@@ -95,8 +95,11 @@ def _check(header: WfdbHeader) -> None:
             f"{header.path}: the record has {header.segments} segments; records of one segment are read: "
             "read the segments one by one."
         )
-    if not header.signals:
-        raise RecordFileError(f"{header.path}: the header announces 0 leads; at least one is needed.")
+    if not header.signals or header.samples == 0:
+        raise RecordFileError(
+            f"{header.path}: the header announces {len(header.signals)} leads of {header.samples} samples; "
+            "at least one of each is needed."
+        )
     frames = {line.samples_per_frame for line in header.signals}
     if min(frames) < 1 or any(max(frames) % frame for frame in frames):
         raise RecordFileError(
