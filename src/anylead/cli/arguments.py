@@ -6,7 +6,6 @@ is handed on as a nested mapping and checked by the configuration itself.
 """
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +31,8 @@ def parse(cls: type[T], argv: Sequence[str], *, prog: str) -> tuple[T, dict[str,
         prog: What help calls the command, such as ``anylead pretrain``.
 
     Returns:
-        The arguments, and what was given for nested configurations. Later wins: recipe, then flags.
+        The arguments, and what was given for nested configurations, or in the recipe for names that are no
+        flag: the verb's configuration says whether it knows them. Later wins: recipe, then flags.
 
     Raises:
         ConfigError: If the recipe cannot be read, or a dotted flag has no value.
@@ -94,13 +94,9 @@ def lead_sets(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {word: lead_set(word) for word in words}
 
 
-def plain(arguments: Any, *, without: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns the fields of an argument dataclass as a mapping, but for those named."""
-    return {
-        f.name: getattr(arguments, f.name)
-        for f in dataclasses.fields(arguments)
-        if f.name not in {"recipe", *without}
-    }
+def plain(arguments: Any) -> dict[str, Any]:
+    """Returns the fields of an argument dataclass as a mapping, but for the recipe."""
+    return {f.name: getattr(arguments, f.name) for f in dataclasses.fields(arguments) if f.name != "recipe"}
 
 
 def merge(into: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,16 +131,13 @@ def _split_recipe(argv: list[str]) -> tuple[list[str], Path | None]:
 
 
 def _from_recipe(cls: type, recipe: Path) -> tuple[list[str], dict[str, Any]]:
-    values = read_yaml(recipe)
-    nested = {key: value for key, value in values.items() if isinstance(value, Mapping)}
-    flat = {key: value for key, value in values.items() if key not in nested}
-    known = [f.name for f in dataclasses.fields(cls) if f.name != "recipe"]
-    for key in flat:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            question = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"{recipe}: unknown name {key!r}; {question}Accepted are {', '.join(known)}.")
-    return yaml_flags(flat), _numbers(nested)
+    known = {f.name for f in dataclasses.fields(cls)} - {"recipe"}
+    flat: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    for key, value in read_yaml(recipe).items():
+        name = str(key).replace("-", "_")
+        (flat if name in known and not isinstance(value, Mapping) else other)[name] = value
+    return yaml_flags(flat), _numbers(other)
 
 
 def _numbers(value: Any) -> Any:

@@ -23,7 +23,8 @@ VERBS: dict[str, str] = {
     "info": "say what a file, store, run or bundle is",
     "sources": "list the data sets that can be prepared",
 }
-"""Verb -> what it does. The verb's code is `run` in the module of the same name, loaded when it is called."""
+"""Verb -> what it does. The verb's code is `run` in the module of the same name, loaded when it is called; it
+returns an exit code where that is not 0."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _log_to_stderr()
     try:
         run = importlib.import_module(f"anylead.cli.{verb}").run
-        run(rest)
+        return run(rest) or OK
     except AnyleadError as error:
         if os.environ.get("ANYLEAD_DEBUG"):
             raise
@@ -63,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else MISUSE if stop.code else OK
-    return OK
 
 
 def usage() -> str:

@@ -36,7 +36,7 @@ def source_facts() -> list[dict[str, Any]]:
             "licence": source.licence,
             "patient_ids": source.patient_ids,
             "labelled": source.labelled,
-            "options": [f.name for f in dataclasses.fields(source)],
+            "options": [f.name for f in dataclasses.fields(source)],  # type: ignore[arg-type]
             "citation": source.citation,
         }
         for name, source in SOURCES.items()
@@ -55,7 +55,5 @@ def _paragraph(facts: dict[str, Any]) -> str:
         *textwrap.wrap(facts["citation"], 100),
     ]
     if facts["options"]:
-        lines.append(
-            f"options: {', '.join('--source.' + name.replace('_', '-') for name in facts['options'])}"
-        )
+        lines.append(f"options: {', '.join('--' + name.replace('_', '-') for name in facts['options'])}")
     return f"{facts['name']}\n" + "\n".join(f"    {line}" for line in lines)

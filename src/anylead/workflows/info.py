@@ -102,7 +102,7 @@ def _store(store: Store) -> dict[str, Any]:
         "labels": len(labels) if manifest.labelled else None,
         "unknown_labels": len(counts.get("unknown_labels", {})),
         "flags": counts.get("flags"),
-        "preparation": [step.get("step", step) if isinstance(step, Mapping) else step for step in steps],
+        "preparation": [_step(step) for step in steps],
         "licence": manifest.licence,
         "fingerprint": manifest.fingerprint,
         "made_by": _made_by(manifest.provenance),
@@ -126,7 +126,7 @@ def _bundle(path: Path) -> dict[str, Any]:
             + (f", leads {head.leads}" if head.leads else "")
             for name, head in manifest.heads.items()
         },
-        "preparation": manifest.preparation,
+        "preparation": [_step(step) for step in manifest.preparation.get("steps", [])],
         "weights_mb": round((path / "model.safetensors").stat().st_size / 1e6, 1),
         "numbers": dict(manifest.numbers),
         "made_by": _made_by(manifest.provenance),
@@ -151,6 +151,11 @@ def _run(path: Path) -> dict[str, Any]:
         "configuration": _read(path / "config.yaml") or _read(path / "config.json"),
         "made_by": _made_by(environment),
     }
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    options = " ".join(f"{name}={value}" for name, value in step.items() if name != "kind")
+    return f"{step.get('kind')}({options})" if options else str(step.get("kind"))
 
 
 def _is_bundle(path: Path) -> bool:

@@ -1,0 +1,49 @@
+"""anylead embed: recordings to vectors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from anylead.cli.arguments import leads, parse
+from anylead.cli.dispatch import FAILED, OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedArguments:
+    """Turns recordings into vectors: one row a recording, with id, path, leads used, flags and embedding.
+
+    A vector can identify the person it came from; treat it as personal data.
+    """
+
+    bundle: tyro.conf.Positional[Path]
+    """Folder of a bundle, or its name on the Hugging Face Hub."""
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """Recordings."""
+    out: Path
+    """Parquet file to write."""
+    leads: tuple[str, ...] = ()
+    """Leads to use: I,II or a set (12, 8, 6, 4, 3, 2); by default all the encoder knows."""
+    batch_size: int = 64
+    """Windows at a time."""
+
+
+def run(argv: list[str]) -> int:
+    """Runs ``anylead embed``; a file that could not be embedded makes it a failure, the others are written."""
+    given, _ = parse(EmbedArguments, argv, prog="anylead embed")
+
+    from anylead.workflows.embed import EmbedConfig, embed
+
+    summary = embed(
+        EmbedConfig(
+            bundle=given.bundle,
+            files=given.files,
+            out=given.out,
+            leads=leads(given.leads) or None,
+            batch_size=given.batch_size,
+            progress=True,
+        )
+    )
+    where = f"{summary.out}: " if summary.out else ""
+    print(f"{where}embedded {summary.embedded}, failed {len(summary.failed)}")
+    return FAILED if summary.failed else OK

@@ -1,0 +1,104 @@
+"""anylead prepare: a data set becomes a store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from anylead.cli.arguments import parse
+from anylead.cli.dispatch import suggestion
+from anylead.config import from_plain
+from anylead.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Options of the sources; one that is not given is the source's own."""
+
+    patients: int | None = None
+    """synthetic: how many patients (200)."""
+    sessions: int | None = None
+    """synthetic: recordings of each patient, months apart (2)."""
+    duration_s: float | None = None
+    """synthetic: length of a recording (10)."""
+    seed: int | None = None
+    """synthetic: another seed is another set of people (0)."""
+    sampling_rate_hz: float | None = None
+    """ptb-xl: which of its two copies to read, 500 or 100; synthetic: any rate (500)."""
+    databases: tuple[str, ...] | None = None
+    """cinc2021: which of its databases to read (all)."""
+    labels_csv: Path | None = None
+    """files: a table of the recordings' findings (none)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareArguments:
+    """Reads the recordings of a data set, resamples them, splits the patients, and writes a store.
+
+    The same command again does nothing where the store is finished, and continues where it was interrupted.
+    Files that cannot be used are listed in rejected.csv with the reason.
+    """
+
+    data_set: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
+    """The data set: ptb-xl, synthetic, files (a folder of WFDB records), ...; `anylead sources` lists all."""
+    path: tyro.conf.Positional[Path | None] = None
+    """Its folder; none for synthetic patients."""
+    out: Path
+    """Folder of the store."""
+    jobs: int = 1
+    """Processes; -1 takes all cores."""
+    rate_hz: float = 500.0
+    """Sampling rate of the store."""
+    test_fraction: float = 0.1
+    """Share of the patients in the test split."""
+    valid_fraction: float = 0.1
+    """Share of the patients in the validation split."""
+    split_seed: int = 0
+    """Another seed, other patients in the splits."""
+    use_folds: bool = False
+    """Take the splits the publishers recommend instead (PTB-XL: fold 10 is test, 9 validation)."""
+    source: tyro.conf.OmitArgPrefixes[SourceOptions] = SourceOptions()
+    """Options of the sources."""
+
+
+def run(argv: list[str]) -> None:
+    """Runs ``anylead prepare``."""
+    given, _ = parse(PrepareArguments, argv, prog="anylead prepare")
+
+    from anylead.preparation import Preparation
+    from anylead.store import SplitConfig
+    from anylead.workflows.prepare import PrepareConfig, prepare
+
+    config = PrepareConfig(
+        source=build_source(given.data_set, given.source),
+        path=given.path,
+        out=given.out,
+        preparation=Preparation.default(rate_hz=given.rate_hz),
+        split=SplitConfig(
+            test_fraction=given.test_fraction,
+            valid_fraction=given.valid_fraction,
+            seed=given.split_seed,
+            use_folds=given.use_folds,
+        ),
+        jobs=given.jobs,
+        progress=True,
+    )
+    print(prepare(config).line())
+
+
+def build_source(name: str, options: SourceOptions) -> Any:
+    """Returns a source with the options that were given.
+
+    Raises:
+        ConfigError: If there is no such source, or it has no such option.
+    """
+    from anylead.sources import SOURCES
+
+    if name not in SOURCES:
+        raise ConfigError(f"there is no source {name!r}; {suggestion(name, SOURCES)}")
+    values = {field: value for field, value in vars(options).items() if value is not None}
+    rate = values.get("sampling_rate_hz")
+    if rate is not None and rate == int(rate):
+        values["sampling_rate_hz"] = int(rate)
+    return from_plain(SOURCES[name], values, where=f"source {name}")

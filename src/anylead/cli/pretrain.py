@@ -1,0 +1,75 @@
+"""anylead pretrain: stores to an encoder, without labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from anylead.cli.arguments import merge, parse, plain
+from anylead.cli.dispatch import INTERRUPTED, OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainArguments:
+    """Learns an encoder from the training recordings of stores, without labels.
+
+    Run again with the same settings, it continues after the newest checkpoint; the result is the same, bit
+    for bit, as if it had never stopped. The run's folder gets bundle/ at the end.
+
+    Everything a recipe may hold can be given with dots: --encoder.layers 4, --objective.tau-start 2,
+    --feed.pairs-per-batch 32, --optimizer.learning-rate 1e-4. A flag wins over the recipe.
+    """
+
+    stores: Annotated[tuple[Path, ...], tyro.conf.arg(name="store", aliases=("--stores",))] = ()
+    """Stores made by `anylead prepare` with the same steps."""
+    out: Path
+    """Folder of the run."""
+    recipe: Path | None = None
+    """YAML file of settings; config.yaml of a run is one."""
+    seed: int = 0
+    """Seed of weights, order, masks and draws."""
+    steps: int | None = None
+    """Optimizer updates; without, --epochs decides."""
+    epochs: float = 20.0
+    """Passes over all pairs."""
+    encoder: str | None = None
+    """Size of the encoder: base, small, mini or tiny; without, that of the recipe, or mini."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient; without, as in the paper, gradients are not clipped."""
+    checkpoint_minutes: float = 5.0
+    """Time between checkpoints."""
+    log_every: int = 10
+    """Steps between writes to metrics.jsonl."""
+    tensorboard: bool = False
+    """Write for TensorBoard too."""
+    threads: int | None = None
+    """CPU threads; runs are bit-equal for equal numbers of them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto is CUDA where there is one."""
+
+
+def run(argv: list[str]) -> int:
+    """Runs ``anylead pretrain``; a run that was stopped is no success, for what follows needs its bundle."""
+    given, nested = parse(PretrainArguments, argv, prog="anylead pretrain")
+
+    from anylead.workflows.pretrain import pretrain, read_pretrain_config
+
+    result = pretrain(read_pretrain_config(settings(given, nested)))
+    if result.finished:
+        print(f"{result.bundle}: trained for {result.step} steps")
+        return OK
+    stopped = f"stopped after step {result.step} of {result.total_steps}"
+    print(f"{result.run}: {stopped}; the same command continues")
+    return INTERRUPTED
+
+
+def settings(given: PretrainArguments, nested: dict[str, Any]) -> dict[str, Any]:
+    """Returns flags and nested settings as one mapping, by the names of the workflow's configuration."""
+    values = plain(given)
+    size = values.pop("encoder")
+    if size is not None:
+        encoder = nested.get("encoder")
+        values["encoder"] = {"size": size, **encoder} if isinstance(encoder, dict) else size
+        nested = {name: value for name, value in nested.items() if name != "encoder"}
+    return merge(values, nested)
