@@ -21,7 +21,8 @@ class Files(Source):
     """Every WFDB record in a folder and the folders below it; its id is its path without suffix.
 
     Labels are the SNOMED CT codes of the header's Dx comment, or those of a table. Without a table nobody
-    knows the patients, so each recording counts as one.
+    knows the patients, so each recording counts as one. A recording without a code is unlabelled, not healthy:
+    that is why the source as a whole does not call itself labelled.
     """
 
     name: ClassVar[str] = "files"
@@ -30,7 +31,7 @@ class Files(Source):
     licence: ClassVar[str] = "Unknown to anylead: that of the recordings."
     citation: ClassVar[str] = "Unknown to anylead: that of the recordings."
     patient_ids: ClassVar[Literal["known", "unknown"]] = "unknown"
-    labelled: ClassVar[bool] = True
+    labelled: ClassVar[bool] = False
 
     labels_csv: Path | None = None
     """A CSV with the columns ``record_id``, ``labels`` (SNOMED CT codes separated by ``;`` or ``|``) and,
