@@ -21,8 +21,8 @@ class Files(Source):
     """Every WFDB record in a folder and the folders below it; its id is its path without suffix.
 
     Labels are the SNOMED CT codes of the header's Dx comment, or those of a table. Without a table nobody
-    knows the patients, so each recording counts as one. A recording without a code is unlabelled, not healthy:
-    that is why the source as a whole does not call itself labelled.
+    knows the patients, so each recording counts as one. A recording without a code is unlabelled, not
+    healthy: that is why the source as a whole does not call itself labelled.
     """
 
     name: ClassVar[str] = "files"
