@@ -31,12 +31,12 @@ def to_plain(config: Any) -> Any:
     return config
 
 
-def from_plain(cls: type[T], values: Mapping[str, Any], *, where: str = "config") -> T:
+def from_plain(cls: type[T], values: Any, *, where: str = "config") -> T:
     """Builds a dataclass from what `to_plain` gave.
 
     Args:
         cls: A dataclass; fields may be dataclasses, unions with None, tuples and scalars.
-        values: Nested plain values.
+        values: Nested plain values, a mapping.
         where: What to call the offender in an error.
 
     Raises:

@@ -114,7 +114,7 @@ class PretrainResult:
     """None where the run was stopped before its end."""
     fed: PairFeedReport
     """Recordings used and dropped."""
-    last: Mapping[str, float]
+    last: Mapping[str, Any]
     """Last line of the log."""
 
     @property
@@ -161,13 +161,13 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> PretrainResult
         TrainingError: If the loss or a weight is not finite.
         FileError: If the disk refuses.
     """
+    _check_folder(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     stores = [Store.open(path) for path in config.stores]
     feed = _build_feed(config, stores)
     total = config.steps or max(1, round(config.epochs * feed.steps_per_epoch))
     state = _build_state(config, stores, total)
-    _open_run(config)
     load_latest(state, config.out / CHECKPOINTS)
     _write_facts(config, feed, state)
     if state.step:
@@ -234,7 +234,7 @@ def _decisive(plain: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _open_run(config: PretrainConfig) -> None:
+def _check_folder(config: PretrainConfig) -> None:
     """Refuses a folder that holds anything but this run."""
     out, file = config.out, config.out / CONFIG_FILE
     if out.exists() and not out.is_dir():
@@ -297,21 +297,21 @@ def _train(config: PretrainConfig, state: TrainState, feed: PairFeed, total: int
                 break
 
 
-def _write_lines(log: RunLog, results: Sequence[StepResult], *, seconds: float) -> dict[str, float]:
+def _write_lines(log: RunLog, results: Sequence[StepResult], *, seconds: float) -> dict[str, Any]:
     speed = sum(result.segments for result in results) / max(seconds, 1e-9)
-    line: dict[str, float] = {}
+    line: dict[str, Any] = {}
     for result in results:
         line = {"step": result.step, **result.floats(), "segments_per_s": round(speed, 3)}
         log.write(line)
     return line
 
 
-def _shown(line: Mapping[str, float]) -> list[str]:
+def _shown(line: Mapping[str, Any]) -> list[str]:
     return [name for name in line if name == "loss" or name.endswith("accuracy") or name == "segments_per_s"]
 
 
 def _write_bundle(
-    config: PretrainConfig, state: TrainState, stores: Sequence[Store], last: Mapping[str, float]
+    config: PretrainConfig, state: TrainState, stores: Sequence[Store], last: Mapping[str, Any]
 ) -> Path:
     made_from = [
         {
