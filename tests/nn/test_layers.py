@@ -5,10 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from anylead.nn.conv_stem import ConvStem
+from anylead.nn.conv_stem import ConvStem, normalized_projection
 from anylead.nn.gradient_scale import scale_gradient
 from anylead.nn.gumbel_quantizer import GumbelQuantizer, perplexity
-from anylead.nn.instance_norm import MaskedInstanceNorm
 from anylead.nn.keyed_random import DrawKey, bits, gumbel, integers, uniform
 from anylead.nn.pooling import masked_mean, pool, reference_mean
 from anylead.nn.positional_convolution import PositionalConvolution
@@ -57,17 +56,43 @@ def test_integers_cover_their_range_evenly():
         assert (counts / 70_000 - 1 / top).abs().max() < 0.01
 
 
-def test_masked_norm_equals_group_norm_without_padding_and_ignores_it_with():
-    norm = MaskedInstanceNorm(6)
-    nn.init.normal_(norm.weight)
-    nn.init.normal_(norm.bias)
-    x = torch.randn(3, 6, 40)
-    expected = F.group_norm(x, 6, norm.weight, norm.bias)
-    assert torch.allclose(norm(x, None), expected, atol=1e-6)
-    assert torch.allclose(norm(x, torch.ones(3, 40, dtype=torch.bool)), expected, atol=1e-5)
-    padded = F.pad(x, (0, 25), value=1e6)
-    mask = torch.arange(65) < 40
-    assert torch.allclose(norm(padded, mask.expand(3, 65))[..., :40], expected, atol=1e-5)
+def test_normalized_projection_is_a_group_norm_behind_a_projection():
+    x = torch.randn(3, 40, 5) + 4.0
+    weight, scale, shift = torch.randn(6, 5), torch.randn(6), torch.randn(6)
+    expected = F.group_norm((x @ weight.T).mT, 6, scale, shift).mT
+    assert torch.allclose(normalized_projection(x, weight, scale, shift, None), expected, atol=1e-5)
+    all_present = torch.ones(3, 40, dtype=torch.bool)
+    assert torch.allclose(normalized_projection(x, weight, scale, shift, all_present), expected, atol=1e-5)
+    padded = F.pad(x, (0, 0, 0, 25), value=1e6)
+    mask = (torch.arange(65) < 40).expand(3, 65)
+    got = normalized_projection(padded, weight, scale, shift, mask)[:, :40]
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
+def test_normalized_projection_has_the_gradients_of_a_group_norm():
+    x = torch.randn(2, 30, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    scale, shift = (torch.randn(6, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    pull = torch.randn(2, 30, 6, dtype=torch.float64)
+    leaves = (x, weight, scale, shift)
+    expected = F.group_norm((x @ weight.T).mT, 6, scale, shift).mT
+    for a, b in zip(
+        torch.autograd.grad((normalized_projection(*leaves, None) * pull).sum(), leaves),
+        torch.autograd.grad((expected * pull).sum(), leaves),
+        strict=True,
+    ):
+        assert torch.allclose(a, b, atol=1e-9)
+
+
+def test_stem_equals_strided_convolutions():
+    stem = ConvStem(3, 5)
+    nn.init.normal_(stem.norm.weight)
+    x = torch.randn(2, 3, 103)
+    y = x
+    for depth, weight in enumerate(stem.weights):
+        y = F.conv1d(y, weight, stride=2)
+        y = F.gelu(F.group_norm(y, 5, stem.norm.weight, stem.norm.bias) if depth == 0 else y)
+        assert torch.allclose(stem.layer_outputs(x, None)[depth].mT, y, atol=1e-5)
 
 
 def test_stem_lengths_are_the_papers():
@@ -75,21 +100,23 @@ def test_stem_lengths_are_the_papers():
     assert stem.num_frames(2500) == 156
     assert [stem.num_frames(n) for n in (15, 16, 31, 32)] == [0, 1, 1, 2]
     assert stem.receptive_samples == 16
-    assert stem(torch.randn(1, 12, 2500), None).shape == (1, 8, 156)
+    assert stem(torch.randn(1, 12, 2500), None).shape == (1, 156, 8)
     lengths = torch.tensor([2500, 500, 16, 15])
     mask = stem.frame_mask(torch.arange(2500) < lengths[:, None])
     assert mask.sum(1).tolist() == [156, 31, 1, 0]
 
 
-def test_positional_convolution_equals_its_definition():
-    layer = PositionalConvolution(8, kernel=4, groups=2)
+@pytest.mark.parametrize("frames", [1, 9, 40])
+@pytest.mark.parametrize("kernel", [4, 16])
+def test_positional_convolution_equals_its_definition(kernel, frames):
+    layer = PositionalConvolution(8, kernel=kernel, groups=2)
     conv = layer.convolution
     g, v = conv.parametrizations.weight.original0, conv.parametrizations.weight.original1
     weight = g * v / v.square().sum((0, 1), keepdim=True).sqrt()
-    x = torch.randn(2, 9, 8)
-    expected = F.gelu(F.conv1d(x.mT, weight, conv.bias, padding=2, groups=2)[..., :-1]).mT
+    x = torch.randn(2, frames, 8)
+    expected = F.gelu(F.conv1d(x.mT, weight, conv.bias, padding=kernel // 2, groups=2)[..., :-1]).mT
     assert torch.allclose(layer(x), expected, atol=1e-6)
-    assert g.shape == (1, 1, 4)
+    assert g.shape == (1, 1, kernel)
 
 
 def test_attention_mixes_time_and_never_the_batch():

@@ -155,9 +155,7 @@ class ConvTransformer(Encoder):
         frames = scale_gradient(frames, self.config.feature_gradient_scale)
         mask = self.token_mask(batch)
         counted = mask if padded and not self.config.reference else None
-        return Tokens(
-            values=self.frame_norm(frames.transpose(1, 2)), mask=mask, penalty=_mean_square(frames, counted)
-        )
+        return Tokens(values=self.frame_norm(frames), mask=mask, penalty=_mean_square(frames, counted))
 
     def embed_tokens(
         self,
@@ -218,9 +216,9 @@ class ConvTransformer(Encoder):
         return reference_mean(x, mask) if self.config.reference else masked_mean(x, mask)
 
 
-def _mean_square(frames: Float[Tensor, "B C T"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, ""]:
+def _mean_square(frames: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, ""]:
     wide = frames if frames.dtype == torch.float64 else frames.float()
     if mask is None:
         return wide.square().mean()
-    squares = torch.where(mask.unsqueeze(1), wide, 0.0).square().sum()
-    return squares / (mask.sum().clamp_min(1) * frames.shape[1])
+    squares = torch.where(mask.unsqueeze(-1), wide, 0.0).square().sum()
+    return squares / (mask.sum().clamp_min(1) * frames.shape[2])

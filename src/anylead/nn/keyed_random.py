@@ -66,10 +66,15 @@ def bits(key: DrawKey, rows: Int64[Tensor, "B"], *shape: int) -> Int64[Tensor, "
 def uniform(
     key: DrawKey, rows: Int64[Tensor, "B"], *shape: int, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "B *shape"]:
-    """Returns numbers uniform in (0, 1), never 0 or 1, on a grid of 2^-24 (2^-53 for float64)."""
-    width = 53 if dtype == torch.float64 else 23
-    top = _shift(bits(key, rows, *shape), 64 - width)
-    return (top.to(dtype) + 0.5) * (2.0**-width)
+    """Returns numbers uniform in (0, 1), never 0 or 1, on a grid of 2^-23 (2^-53 for float64)."""
+    if dtype == torch.float64:
+        return (_shift(bits(key, rows, *shape), 11).to(dtype) + 0.5) * 2.0**-53
+    # One hash gives two numbers in single precision.
+    number = math.prod(shape)
+    pairs = bits(key, rows, (number + 1) // 2)
+    halves = torch.stack([_shift(pairs, 41), _shift(pairs, 9) & 0x7FFFFF], dim=-1)
+    top = halves.reshape(rows.shape[0], -1)[:, :number].reshape(rows.shape[0], *shape)
+    return (top.to(dtype) + 0.5) * 2.0**-23
 
 
 def gumbel(

@@ -121,7 +121,7 @@ def _replay_objective(
     with _Recorder(model.encoder) as recorded:
         outputs = objective.outputs(model.encoder, batch, draws)
     loss = objective.loss_of(outputs, batch, draws)
-    stem = model.encoder.stem.layer_outputs(model.encoder.signal_of(batch), None)
+    stem = [frames.mT for frames in model.encoder.stem.layer_outputs(model.encoder.signal_of(batch), None)]
     value = loss.value
     if "patient_id" not in arrays:
         value = value - loss.count * objective.config.cmsc_weight * loss.terms["cmsc"]
