@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from anylead.errors import ConfigError, InputError
+from anylead.preparation import (
+    BandPass,
+    DropAbsentLeads,
+    FillGaps,
+    FlagQuality,
+    HighPass,
+    Resample,
+    StandardizeLeads,
+)
+from anylead.record import Record
+
+
+def a_record(samples=1000, leads=("I", "II", "V1"), rate_hz=500.0) -> Record:
+    signal = np.random.default_rng(0).normal(size=(len(leads), samples)).astype(np.float32)
+    return Record(signal=signal, leads=leads, sampling_rate_hz=rate_hz)
+
+
+def with_gap(record: Record, lead: str, start: int, stop: int | None) -> Record:
+    signal = record.signal.copy()
+    signal[record.leads.index(lead), start:stop] = np.nan
+    return replace(record, signal=signal)
+
+
+def test_an_all_nan_lead_is_absent():
+    record = with_gap(a_record(), "II", 0, None)
+    prepared = DropAbsentLeads()(record)
+    assert prepared.leads == ("I", "V1")
+    assert prepared.flags == ("absent:II",)
+    np.testing.assert_array_equal(prepared.signal, record.signal[[0, 2]])
+
+
+def test_a_record_without_any_lead_is_refused():
+    record = replace(a_record(), signal=np.full((3, 10), np.nan, dtype=np.float32), record_id="x")
+    with pytest.raises(InputError, match="record x: every sample of every lead is missing"):
+        DropAbsentLeads()(record)
+
+
+def test_gaps_up_to_the_limit_are_filled_and_flagged_and_longer_ones_flagged():
+    record = with_gap(a_record(), "I", 100, 200)  # 0.2 s
+    record = with_gap(record, "II", 100, 201)
+    record = with_gap(record, "V1", 300, 310)
+    record = with_gap(record, "V1", 500, 700)
+    prepared = FillGaps(max_gap_s=0.2)(record)
+    assert set(prepared.flags) == {"gap_filled:I", "missing:II", "gap_filled:V1", "missing:V1"}
+    assert np.isnan(prepared.signal).sum(axis=1).tolist() == [0, 101, 200]
+
+
+def test_resampling_changes_rate_and_length():
+    prepared = Resample()(a_record(samples=2000, rate_hz=1000.0))
+    assert (prepared.sampling_rate_hz, prepared.samples) == (500.0, 1000)
+    record = a_record()
+    assert Resample()(record) is record
+
+
+def test_quality_is_flagged_and_the_lead_kept():
+    record = a_record()
+    signal = record.signal.copy()
+    signal[0] = 0.25
+    signal[2] = signal[2].clip(-1.2, 1.2)
+    signal[2, 400:450] = 1.2
+    prepared = FlagQuality()(replace(record, signal=signal))
+    assert prepared.flags == ("flat:I", "saturated:V1")
+    assert prepared.leads == record.leads
+    assert prepared.signal is signal
+
+
+def test_filters_filter():
+    record = a_record(samples=5000)
+    level = replace(record, signal=record.signal + np.float32(5))
+    for step in (HighPass(), BandPass()):
+        prepared = step(level)
+        assert abs(prepared.signal.mean()) < 0.05
+        assert prepared.samples == 5000
+
+
+@pytest.mark.parametrize("step", [BandPass(high_hz=60.0), HighPass(cutoff_hz=50.0)])
+def test_a_cutoff_beyond_the_signal_is_refused(step):
+    record = a_record(rate_hz=100.0)
+    with pytest.raises(
+        InputError, match=r"record record: \w+_pass at \d+ Hz needs more than \d+ samples per sec"
+    ):
+        step(record)
+
+
+def test_standardised_leads_have_mean_0_and_deviation_1():
+    record = a_record()
+    signal = record.signal * np.float32(3) + np.float32(100)
+    signal[1] = 0.7
+    signal[2, 10:50] = np.nan
+    prepared = StandardizeLeads()(replace(record, signal=signal)).signal
+    np.testing.assert_allclose(np.nanmean(prepared, axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(np.nanstd(prepared, axis=1), [1, 0, 1], atol=1e-6)
+    assert (prepared[1] == 0).all()
+    assert np.isnan(prepared[2, 10:50]).all()
+    by_hand = (signal[0] - signal[0].astype(float).mean()) / signal[0].astype(float).std()
+    np.testing.assert_allclose(prepared[0], by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FillGaps(max_gap_s=-1.0), "fill_gaps: max_gap_s is -1; give 0 s or more"),
+        (lambda: Resample(rate_hz=20.0), "resample: rate_hz is 20; rates from 50 to 10000 Hz are accepted"),
+        (lambda: FlagQuality(saturated_share=0.0), "flag_quality: got .* a share in"),
+        (lambda: HighPass(cutoff_hz=0.0), "high_pass: got cutoff_hz 0 and order 2; give a cutoff above 0 Hz"),
+        (lambda: BandPass(low_hz=50.0), "band_pass: got low_hz 50, high_hz 40 and order 2; give 0 < low_hz"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [DropAbsentLeads(), FillGaps(), FlagQuality(), Resample(), HighPass(), BandPass(), StandardizeLeads()],
+)
+def test_steps_leave_the_record_they_are_given_alone(step):
+    record = with_gap(with_gap(a_record(rate_hz=250.0), "I", 10, 20), "II", 0, None)
+    before = record.signal.copy()
+    step(record)
+    np.testing.assert_array_equal(record.signal, before)
+    assert record.flags == ()
