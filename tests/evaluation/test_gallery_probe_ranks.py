@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -92,3 +95,18 @@ def test_refuses_lists_of_different_length():
 def test_refuses_embeddings_that_are_not_numbers():
     with pytest.raises(InputError, match="an embedding holds NaN or infinity"):
         cosine_similarity(np.array([[np.nan, 1.0]]), np.array([[1.0, 1.0]]))
+
+
+@pytest.mark.real
+def test_closest_by_cosine_is_the_one_of_the_reference():
+    folder = os.environ.get("ANYLEAD_REAL_DATA")
+    file = Path(folder or ".") / ".." / "reference" / "identification.npz"
+    if not folder or not file.exists():
+        pytest.skip(
+            "the vector reference/identification.npz is not beside the folder ANYLEAD_REAL_DATA names"
+        )
+    data = np.load(file)
+    similarity = cosine_similarity(data["probe"], data["gallery"])
+    np.testing.assert_array_equal(similarity.argmax(axis=1), data["cosine_match"])
+    ranks = pessimistic_ranks(similarity, np.arange(len(similarity)))
+    assert rank_rate(ranks, np.ones((1, len(ranks))), k=1)[0] == pytest.approx(float(data["cosine_acc"]))
