@@ -29,7 +29,7 @@ class EmbedArguments:
 
 
 def run(argv: list[str]) -> int:
-    """Runs ``anylead embed``; a file that could not be embedded makes it a failure, the others are written."""
+    """Runs ``anylead embed``; a file that cannot be embedded makes it a failure, the others are written."""
     given, _ = parse(EmbedArguments, argv, prog="anylead embed")
 
     from anylead.workflows.embed import EmbedConfig, embed
