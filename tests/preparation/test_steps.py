@@ -70,6 +70,14 @@ def test_quality_is_flagged_and_the_lead_kept():
     assert prepared.signal is signal
 
 
+def test_a_lead_that_loses_its_electrode_for_a_second_is_flat():
+    record = a_record(samples=2000)
+    signal = record.signal.copy()
+    signal[0, 600:1100] = 0.3
+    signal[1, 600:1099] = 0.3
+    assert FlagQuality()(replace(record, signal=signal)).flags == ("flat:I",)
+
+
 def test_filters_filter():
     record = a_record(samples=5000)
     level = replace(record, signal=record.signal + np.float32(5))
@@ -107,7 +115,10 @@ def test_standardised_leads_have_mean_0_and_deviation_1():
     [
         (lambda: FillGaps(max_gap_s=-1.0), "fill_gaps: max_gap_s is -1; give 0 s or more"),
         (lambda: Resample(rate_hz=20.0), "resample: rate_hz is 20; rates from 50 to 10000 Hz are accepted"),
-        (lambda: FlagQuality(saturated_share=0.0), "flag_quality: got .* a share in"),
+        (
+            lambda: FlagQuality(saturated_share=0.0),
+            "flag_quality: got flat_mv 0.001, flat_s 1, saturated_share 0 and .* a share in",
+        ),
         (lambda: HighPass(cutoff_hz=0.0), "high_pass: got cutoff_hz 0 and order 2; give a cutoff above 0 Hz"),
         (lambda: BandPass(low_hz=50.0), "band_pass: got low_hz 50, high_hz 40 and order 2; give 0 < low_hz"),
     ],

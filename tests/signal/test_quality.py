@@ -1,6 +1,6 @@
 import numpy as np
 
-from anylead.signal import flat_leads, missing_share, saturated_share
+from anylead.signal import flat_leads, longest_standstill, missing_share, saturated_share
 
 TIME = np.arange(5000) / 500.0
 
@@ -12,6 +12,14 @@ def test_flat_is_what_never_moves():
     signal[3] = np.nan  # absent, not flat
     signal[4, :50] = np.nan  # flat where it is
     assert flat_leads(signal).tolist() == [True, True, False, False, True]
+
+
+def test_the_longest_standstill_is_counted_in_samples():
+    signal = np.arange(40, dtype=np.float32).reshape(4, 10).copy()
+    signal[1, 3:7] = 5.0
+    signal[2, 2:8] = np.nan  # missing is not standing still
+    signal[3] = np.nan
+    assert longest_standstill(signal).tolist() == [1, 4, 1, 0]
 
 
 def test_missing_share_is_the_share():

@@ -52,7 +52,7 @@ def real_stores(real_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("real")
     split = SplitConfig(test_fraction=0.3, valid_fraction=0.1)
     stores = {}
-    for name, folder in (("ptb-xl", "ptb-xl"), ("cinc2021", "cinc2021")):
+    for name, folder in (("ptb-xl", "ptb-xl"), ("cinc2021", "cinc2021"), ("cinc2020", "cinc2020-cpsc2018")):
         config = PrepareConfig(source=SOURCES[name](), path=real_data / folder, out=out / name, split=split)
         prepare(config)
         stores[name] = Store.open(out / name)
@@ -77,7 +77,7 @@ def test_a_recording_in_two_data_sets_has_one_hash(real_stores):
 @pytest.mark.real
 @pytest.mark.slow
 def test_training_on_both_drops_what_the_other_tests(real_stores):
-    stores = list(real_stores.values())
+    stores = [real_stores["ptb-xl"], real_stores["cinc2021"], real_stores["cinc2020"]]
     kept, report = training_indices(stores)
     tested = {
         digest
@@ -94,3 +94,18 @@ def test_training_on_both_drops_what_the_other_tests(real_stores):
 def test_recordings_that_are_twice_in_ptb_xl_are_counted(real_stores):
     # 137 = 138 and 143 = 144.
     assert real_stores["ptb-xl"].manifest.counts["identical_recordings"] == 2
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_flat_leads_of_cpsc_2018_are_flagged_and_kept(real_stores):
+    store = real_stores["cinc2020"]
+    flags = {
+        record_id.rsplit("/")[-1]: [flag for flag in found if flag.startswith("flat:")]
+        for record_id, found in zip(store.column("record_id"), store.column("flags"), strict=True)
+    }
+    assert {name: found for name, found in flags.items() if found} == {
+        "A0055": ["flat:V6"],
+        "A0115": ["flat:V1"],
+    }
+    assert all(len(leads) == 12 for leads in store.leads)

@@ -2,7 +2,7 @@
 
 from anylead.signal.filters import band_pass, high_pass
 from anylead.signal.gaps import fill_gaps, longest_gaps
-from anylead.signal.quality import flat_leads, missing_share, saturated_share
+from anylead.signal.quality import flat_leads, longest_standstill, missing_share, saturated_share
 from anylead.signal.resample import resample
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "flat_leads",
     "high_pass",
     "longest_gaps",
+    "longest_standstill",
     "missing_share",
     "resample",
     "saturated_share",

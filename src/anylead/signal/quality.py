@@ -1,7 +1,7 @@
 """Measures of what is wrong with a lead."""
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from anylead.signal.runs import true_runs
 
@@ -22,6 +22,20 @@ def flat_leads(
     high = np.where(missing, np.float32(-np.inf), signal).max(axis=1)
     low = np.where(missing, np.float32(np.inf), signal).min(axis=1)
     return np.asarray(~missing.all(axis=1) & (high - low < tolerance_mv))
+
+
+def longest_standstill(signal: Float32[np.ndarray, "leads samples"]) -> Int64[np.ndarray, "leads"]:
+    """Returns the largest number of equal samples in a row of each lead; 0 for a lead without samples.
+
+    An amplifier that has lost its electrode repeats one value; noise never does for long.
+    """
+    result = np.zeros(signal.shape[0], dtype=np.int64)
+    for lead, values in enumerate(signal):
+        if np.isnan(values).all():
+            continue
+        starts, stops = true_runs(values[1:] == values[:-1])
+        result[lead] = 1 + (stops - starts).max(initial=0)
+    return result
 
 
 def saturated_share(
