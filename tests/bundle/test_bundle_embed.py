@@ -41,7 +41,7 @@ def signal(seconds: float, leads: int = 12, seed: int = 0) -> np.ndarray:
 
 
 def record(seconds: float, seed: int = 0, leads: tuple[str, ...] = STANDARD_12) -> Record:
-    return Record.from_array(signal(seconds, len(leads), seed), fs=500, leads=leads, record_id=f"r{seed}")
+    return Record.from_array(signal(seconds, len(leads), seed), fs=500.0, leads=leads, record_id=f"r{seed}")
 
 
 def test_one_recording_gives_one_row(bundle):
@@ -62,7 +62,13 @@ def test_the_embedding_is_the_mean_over_windows_the_last_of_which_ends_with_the_
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_company_and_batch_size_change_nothing(bundle, batch_size):
-    records = [record(10, 1), record(7.3, 2), record(1, 3), record(5, 4, ("I",)), record(2.5, 5, ("V1", "II"))]
+    records = [
+        record(10, 1),
+        record(7.3, 2),
+        record(1, 3),
+        record(5, 4, ("I",)),
+        record(2.5, 5, ("V1", "II")),
+    ]
     together = bundle.embed(records, batch_size=batch_size)
     alone = np.concatenate([bundle.embed(one) for one in records])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -86,7 +92,7 @@ def test_rows_may_come_in_any_order_and_leads_select_those_of_a_record(bundle):
     straight = bundle.embed(full[:3], fs=500, leads=["I", "II", "III"])
     turned = bundle.embed(full[[2, 0, 1]], fs=500, leads=["III", "DI", "ECG II"])
     np.testing.assert_array_equal(turned, straight)
-    chosen = bundle.embed(Record.from_array(full, fs=500, leads=STANDARD_12), leads=("I", "II", "III"))
+    chosen = bundle.embed(Record.from_array(full, fs=500.0, leads=STANDARD_12), leads=("I", "II", "III"))
     np.testing.assert_array_equal(chosen, straight)
 
 
@@ -133,7 +139,7 @@ def test_leads_the_encoder_does_not_know_are_named_once_and_not_fed(bundle, capl
     leads = ("I", "X", "II", "Resp")
     samples = signal(5, 4)
     with caplog.at_level(logging.WARNING):
-        given = bundle.embed([Record.from_array(samples, fs=500, leads=leads)] * 2)
+        given = bundle.embed([Record.from_array(samples, fs=500.0, leads=leads)] * 2)
     assert [entry.message for entry in caplog.records if entry.name.startswith("anylead.bundle")] == [
         "not fed, as the encoder does not know them: leads X, Resp"
     ]
@@ -141,7 +147,9 @@ def test_leads_the_encoder_does_not_know_are_named_once_and_not_fed(bundle, capl
 
 
 def test_a_recording_of_unknown_leads_only_is_refused(bundle):
-    with pytest.raises(LeadError, match=r"none of its leads \(X, Y\) is known to the encoder, which knows I, II"):
+    with pytest.raises(
+        LeadError, match=r"none of its leads \(X, Y\) is known to the encoder, which knows I, II"
+    ):
         bundle.embed(signal(5, 2), fs=500, leads=("X", "Y"))
 
 
@@ -226,10 +234,12 @@ def test_probabilities_are_means_over_windows():
 def test_the_head_must_be_clear():
     linear = (LinearHead, HeadConfig(classes=("A",)))
     several = make_bundle(first=linear, second=linear, who=(ArcFaceHead, ArcFaceConfig(classes=("p", "q"))))
-    with pytest.raises(InputError, match="no head was named; the classification heads .* are first, second"):
+    with pytest.raises(InputError, match=r"no head was named; the classification heads .* are first, second"):
         several.predict_proba(record(5))
     with pytest.raises(InputError, match="got head 'who'; the classification heads"):
         several.classes("who")
     assert several.predict_proba(record(5), head="second").shape == (1, 1)
-    with pytest.raises(InputError, match="no head was named; it has none: name one of them, or fine-tune one"):
+    with pytest.raises(
+        InputError, match="no head was named; it has none: name one of them, or fine-tune one"
+    ):
         make_bundle().predict_proba(record(5))

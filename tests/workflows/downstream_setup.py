@@ -1,4 +1,4 @@
-"""A small store of synthetic patients and a bundle of a very small encoder, for tests of the downstream tasks."""
+"""A small store of synthetic patients and a bundle of a very small encoder, for the downstream tests."""
 
 from pathlib import Path
 

@@ -186,7 +186,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         self,
         x: Recording | Sequence[Recording],
         *,
-        fs: float | None = None,
+        fs: float | int | None = None,
         leads: Sequence[str] | str | None = None,
         batch_size: int = 64,
         readout: Readout | None = None,
@@ -216,7 +216,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         self,
         x: Recording | Sequence[Recording],
         *,
-        fs: float | None = None,
+        fs: float | int | None = None,
         leads: Sequence[str] | str | None = None,
         batch_size: int = 64,
         readout: Readout | None = None,
@@ -233,7 +233,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         self,
         x: Recording | Sequence[Recording],
         *,
-        fs: float | None = None,
+        fs: float | int | None = None,
         leads: Sequence[str] | str | None = None,
         head: str | None = None,
         batch_size: int = 64,
@@ -326,7 +326,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
             )
 
     def _windows_of(
-        self, items: Sequence[Recording], *, fs: float | None, leads: Sequence[str] | str | None
+        self, items: Sequence[Recording], *, fs: float | int | None, leads: Sequence[str] | str | None
     ) -> Iterator[Window]:
         unknown: dict[str, None] = {}
         for number, raw in enumerate(as_records(items, fs=fs, leads=leads)):

@@ -70,7 +70,7 @@ def read_manifest(folder: Path) -> BundleManifest:
         raise BundleError(
             f"{folder}: {CONFIG_NAME} cannot be read ({error}); save the bundle again."
         ) from error
-    return BundleManifest.from_plain(values, where=str(folder))
+    return BundleManifest.from_plain(values if isinstance(values, dict) else {}, where=str(folder))
 
 
 def read_weights(folder: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ def as_list(x: Recording | Sequence[Recording]) -> list[Recording]:
 
 
 def as_records(
-    items: Sequence[Recording], *, fs: float | None = None, leads: Sequence[str] | str | None = None
+    items: Sequence[Recording], *, fs: float | int | None = None, leads: Sequence[str] | str | None = None
 ) -> Iterator[Record]:
     """Makes a Record of each item, one at a time.
 
@@ -55,7 +55,7 @@ def as_records(
                     f"recording {number}: an array says neither its rate nor its leads; "
                     'give both, such as fs=500, leads=["I", "II"].'
                 )
-            yield Record.from_array(item, fs=fs, leads=leads, record_id=f"recording {number}")
+            yield Record.from_array(item, fs=float(fs), leads=leads, record_id=f"recording {number}")
         else:
             raise InputError(
                 f"recording {number}: got a {type(item).__name__}; accepted are an array (leads, samples) in "

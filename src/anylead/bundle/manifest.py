@@ -89,7 +89,7 @@ class BundleManifest:
         Raises:
             BundleError: If the values are of a newer format, or are not those of a bundle.
         """
-        number = values.get("format") if isinstance(values, Mapping) else None
+        number = values.get("format")
         if not isinstance(number, int):
             raise BundleError(
                 f"{where}: config.json names no bundle format; it is not a bundle of anylead, "

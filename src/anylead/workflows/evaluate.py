@@ -56,8 +56,8 @@ def evaluate_classify(config: EvaluateClassifyConfig) -> Judgement:
     """Judges classification heads per recording: AUROC, AUPRC and Challenge score for each lead set.
 
     The Challenge score is given with the threshold 0.5 and, where a bundle has them, with the thresholds
-    chosen on validation recordings. Baselines are bundles too: give the untrained one (``finetune classify`` with
-    ``weights=fresh`` and ``frozen``) and the one from scratch (``weights=fresh``) after the bundle to judge.
+    chosen on validation recordings. Baselines are bundles too: after the bundle to judge, give the untrained
+    one (``finetune classify``, ``weights=fresh``, ``frozen``) and the one from scratch (``weights=fresh``).
 
     Raises:
         ConfigError: If nothing can be judged.

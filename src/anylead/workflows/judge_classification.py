@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from anylead.bundle import Bundle
 from anylead.errors import ConfigError
@@ -102,12 +103,14 @@ def judge_probe(
         usable = np.isfinite(vectors["training"]).all(axis=1)
         seen, labels = seen.keep(usable), _labels(seen)[usable]
         columns = np.flatnonzero(labels.sum(axis=0) >= config.minimum_positives)
-        probe = fit_probe(
-            vectors["training"][usable].astype(np.float64),
-            labels[:, columns],
-            patients=seen.persons,
-            config=config.probe,
-        )
+        # Hundreds of small regressions: threads of the linear algebra would only wait for each other.
+        with threadpool_limits(1):
+            probe = fit_probe(
+                vectors["training"][usable].astype(np.float64),
+                labels[:, columns],
+                patients=seen.persons,
+                config=config.probe,
+            )
         finite = np.isfinite(vectors["test"]).all(axis=1)
         found = np.full((len(chosen), len(columns)), np.nan)
         found[finite] = probe.predict_proba(vectors["test"][finite].astype(np.float64))

@@ -81,8 +81,8 @@ def judge_identify(
             differences += apart
     if not results:
         raise ConfigError(
-            f"evaluate identify: nobody known in the {config.split} split has two recordings with all leads of "
-            "one of the sets; give a store with patient ids and several recordings of each."
+            f"evaluate identify: nobody known in the {config.split} split has two recordings with all leads "
+            "of one of the sets; give a store with patient ids and several recordings of each."
         )
     return Judgement(
         results=tuple(results),
