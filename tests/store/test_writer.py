@@ -110,8 +110,13 @@ def test_folds_that_are_missing_leave_no_store(tmp_path):
     options = {**OPTIONS, "split": SplitConfig(use_folds=True)}
     with pytest.raises(ValueError, match="source array: 2 of 12 recordings have no recommended fold"):
         write_store(ArraySource(without_fold=2), None, tmp_path / "s", **options)
-    with pytest.raises(StoreError, match="did not finish"):
-        Store.open(tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_folds_are_used_as_recommended(tmp_path):
+    options = {**OPTIONS, "split": SplitConfig(use_folds=True)}
+    write_store(ArraySource(records=20), None, tmp_path / "s", **options)
+    assert Store.open(tmp_path / "s").column("split") == ["train"] * 16 + ["valid"] * 2 + ["test"] * 2
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ def assign_splits(
     """
     person = same_person(patients, hashes)
     if config.use_folds:
-        return _by_fold(person, folds, where=where)
+        require_folds(folds, where=where)
+        return _by_fold(person, folds)
     keys: dict[int, int] = {}
     for number, patient in zip(person.tolist(), patients, strict=True):
         key = derive_seed(config.seed, "split", patient)
@@ -85,13 +86,21 @@ def _share(persons: int, fraction: float, *, spare: int) -> int:
     return min(wanted, max(0, spare))
 
 
-def _by_fold(person: np.ndarray, folds: Sequence[int | None], *, where: str) -> list[Split]:
+def require_folds(folds: Sequence[int | None], *, where: str) -> None:
+    """Checks that every recording has a recommended fold.
+
+    Raises:
+        ConfigError: If one has none.
+    """
     without = sum(fold is None for fold in folds)
     if without:
         raise ConfigError(
             f"{where}: {without} of {len(folds)} recordings have no recommended fold; "
             "leave use_folds off to split by fractions."
         )
+
+
+def _by_fold(person: np.ndarray, folds: Sequence[int | None]) -> list[Split]:
     of_fold: dict[int | None, Split] = {TEST_FOLD: "test", VALID_FOLD: "valid"}
     split: dict[int, Split] = {}
     for number, fold in zip(person.tolist(), folds, strict=True):

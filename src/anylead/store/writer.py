@@ -32,7 +32,7 @@ from anylead.store.manifest import StoreManifest
 from anylead.store.persons import same_person
 from anylead.store.plan import StorePlan
 from anylead.store.shards import Rejection, Shard
-from anylead.store.splits import SPLITS, SplitConfig, assign_splits, require_disjoint
+from anylead.store.splits import SPLITS, SplitConfig, assign_splits, require_disjoint, require_folds
 from anylead.store.task import prepare_shard
 
 
@@ -99,6 +99,9 @@ def write_store(
     try:
         refs = source.scan(root if root is not None else Path())
         _require_unique(refs, source, root)
+        if split.use_folds:
+            # Known before the first signal is read: nobody should wait an hour to hear it.
+            require_folds([ref.fold for ref in refs], where=f"source {source.name}")
     except Exception:
         _discard_if_empty(out)
         raise
