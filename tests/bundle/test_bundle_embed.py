@@ -1,6 +1,8 @@
 """What a bundle makes of recordings: any leads, any length, alone or in company."""
 
 import logging
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,3 +245,19 @@ def test_the_head_must_be_clear():
         InputError, match="no head was named; it has none: name one of them, or fine-tune one"
     ):
         make_bundle().predict_proba(record(5))
+
+
+@pytest.mark.real
+def test_real_recordings_embed_from_any_of_their_leads(bundle):
+    root = os.environ.get("ANYLEAD_REAL_DATA")
+    if not root:
+        pytest.skip("ANYLEAD_REAL_DATA does not name the folder of the real recordings")
+    folders = [folder for folder in sorted(Path(root).iterdir()) if folder.is_dir()]
+    headers = [next(iter(sorted(folder.rglob("*.hea"))), None) for folder in folders]
+    files = [header for header in headers if header is not None]
+    assert files
+    together = bundle.embed(files)
+    assert np.isfinite(together).all()
+    for file, row in zip(files, together, strict=True):
+        np.testing.assert_allclose(bundle.embed(file)[0], row, atol=1e-5)
+        assert np.isfinite(bundle.embed(file, leads="I")).all()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from anylead.encoders.base import Readout
 from anylead.errors import ConfigError, StoreError
 from anylead.evaluation.challenge_score import challenge_score
 from anylead.evaluation.results import ClassificationResult, IdentificationResult
+from anylead.evaluation.sections import difference_sentence
 from anylead.preparation import Preparation, Resample
 from anylead.sources.base import Labels
 from anylead.sources.challenge import SINUS_RHYTHM_INDEX, WEIGHTS, class_targets
@@ -116,8 +118,7 @@ def test_the_truth_scores_best_and_its_opposite_worst(place, tmp_path, monkeypat
     difference = next(one for one in found.differences if one.metric == "macro_auroc")
     assert (difference.a, difference.b, difference.interval.value) == ("tuned", "untrained", 1.0)
     assert difference.excludes_zero
-    page = (tmp_path / "report.html").read_text()
-    assert "tuned beats untrained" in page
+    assert escape(difference_sentence(difference)) in (tmp_path / "report.html").read_text()
 
 
 def test_the_challenge_score_is_told_with_both_kinds_of_threshold(place, tmp_path):
