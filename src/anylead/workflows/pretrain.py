@@ -128,7 +128,7 @@ def read_pretrain_config(values: Mapping[str, Any], *, where: str = "pretrain") 
 
     Args:
         values: By the names of `PretrainConfig`. ``encoder`` may be a size, or a mapping in which ``size``
-            names the size that the other names change.
+            (``mini`` where it is not said) names the size that the other names change.
         where: What to call the offender in an error.
 
     Raises:
@@ -137,7 +137,7 @@ def read_pretrain_config(values: Mapping[str, Any], *, where: str = "pretrain") 
     values = dict(values)
     encoder = values.get("encoder")
     if isinstance(encoder, Mapping):
-        size = ConvTransformerConfig.named(str(encoder.get("size", "base")))
+        size = ConvTransformerConfig.named(str(encoder.get("size", "mini")))
         changes = {name: value for name, value in encoder.items() if name != "size"}
         values["encoder"] = {**to_plain(size), **changes}
     return from_plain(PretrainConfig, values, where=where)
