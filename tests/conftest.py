@@ -52,3 +52,17 @@ def record() -> Record:
         sampling_rate_hz=500.0,
         record_id="beats",
     )
+
+
+@pytest.fixture(scope="session")
+def synthetic_store(tmp_path_factory) -> Path:
+    """The store of 20 synthetic patients of two sessions; read it, do not change it."""
+    from anylead.preparation import Preparation
+    from anylead.sources.synthetic import Synthetic
+    from anylead.store import SplitConfig, write_store
+
+    out = tmp_path_factory.mktemp("stores") / "synthetic"
+    source = Synthetic(patients=20, sessions=2)
+    split = SplitConfig(test_fraction=0.3, valid_fraction=0.1)
+    write_store(source, None, out, preparation=Preparation.default(), split=split)
+    return out

@@ -6,16 +6,18 @@ import typing
 
 import pytest
 
-from anylead.cli import evaluate, finetune, main, prepare, pretrain
+from anylead.cli import demo, evaluate, finetune, main, prepare, pretrain
 from anylead.cli.arguments import parse
 from anylead.errors import ConfigError
 from anylead.sources import SOURCES
+from anylead.workflows import demo as demo_workflow
 from anylead.workflows import embed as embed_workflow
 from anylead.workflows import evaluate as evaluate_workflow
 from anylead.workflows import finetune as finetune_workflow
 from anylead.workflows import pretrain as pretrain_workflow
 
 PAIRS = [
+    (demo.DemoArguments, demo_workflow.DemoConfig),
     (pretrain.PretrainArguments, pretrain_workflow.PretrainConfig),
     (finetune.ClassifyArguments, finetune_workflow.ClassifyConfig),
     (finetune.IdentifyArguments, finetune_workflow.IdentifyConfig),

@@ -38,7 +38,7 @@ def test_25_mm_per_second_and_10_mm_per_millivolt(record):
     flat = np.zeros((1, 2500), dtype=np.float32)
     flat[0, 1000:1500] = 1.0
     step = replace(record, signal=flat, leads=("II",))
-    (trace,) = traces(draw(step, seconds=5).to_svg())
+    (trace,) = traces(draw(step, seconds=5.0).to_svg())
     rising, falling = trace[999:1001], trace[1499:1501]
     assert rising[0, 1] - rising[1, 1] == pytest.approx(10.0, abs=1e-4)
     assert falling[1, 0] - rising[1, 0] == pytest.approx(25.0, abs=1e-4)
@@ -66,7 +66,7 @@ def test_twelve_leads_and_a_rhythm_strip_are_named(record):
 
 
 def test_title_says_record_rate_and_length(record):
-    assert "beats · 500 Hz · 2-7 s of 10 s" in texts(draw(record, start_s=2, seconds=5).to_svg())
+    assert "beats · 500 Hz · 2-7 s of 10 s" in texts(draw(record, start_s=2.0, seconds=5.0).to_svg())
 
 
 def test_one_absent_lead_of_twelve_is_an_empty_panel(record):
@@ -102,11 +102,11 @@ def test_missing_samples_are_a_gap(record):
 
 def test_long_stretch_continues_on_further_rows(record):
     twenty = replace(record, signal=np.tile(record.signal[:1], (1, 2)), leads=("I",))
-    assert [p.width for p in draw(twenty, seconds=20).panels] == pytest.approx([250.0, 250.0])
+    assert [p.width for p in draw(twenty, seconds=20.0).panels] == pytest.approx([250.0, 250.0])
 
 
 def test_one_second_keeps_the_scale_and_the_title_on_the_sheet(record):
-    chart = draw(replace(record, record_id="a_rather_long_record_name").select(["I"]), seconds=1)
+    chart = draw(replace(record, record_id="a_rather_long_record_name").select(["I"]), seconds=1.0)
     assert chart.panels[0].width == pytest.approx(25.0)
     assert chart.width_mm > 2.0 * len(chart.title)
 
@@ -138,12 +138,12 @@ def test_refuses_other_endings(record, tmp_path):
 
 def test_refuses_a_start_after_the_end(record):
     with pytest.raises(InputError, match="lasts 10 s and the drawing would start at 11 s"):
-        draw(record, start_s=11)
+        draw(record, start_s=11.0)
 
 
 def test_refuses_more_than_a_minute(record):
     with pytest.raises(InputError, match="61 seconds were asked for; one drawing shows up to 60 s"):
-        draw(record, seconds=61)
+        draw(record, seconds=61.0)
 
 
 def test_refuses_a_lead_named_twice(record):

@@ -17,7 +17,7 @@ class PretrainArguments:
     Run again with the same settings, it continues after the newest checkpoint; the result is the same, bit
     for bit, as if it had never stopped. The run's folder gets bundle/ at the end.
 
-    Everything a recipe may hold can be given with dots: --encoder.layers 4, --objective.tau-start 2,
+    Everything a recipe may hold can be given with dots: --encoder.layers 4, --objective.gumbel-start 2,
     --feed.pairs-per-batch 32, --optimizer.learning-rate 1e-4. A flag wins over the recipe.
     """
 

@@ -127,7 +127,7 @@ def _bundle(path: Path) -> dict[str, Any]:
             for name, head in manifest.heads.items()
         },
         "preparation": [_step(step) for step in manifest.preparation.get("steps", [])],
-        "weights_mb": round((path / "model.safetensors").stat().st_size / 1e6, 1),
+        "weights_mb": round((path / "model.safetensors").stat().st_size / 1e6, 3),
         "numbers": dict(manifest.numbers),
         "made_by": _made_by(manifest.provenance),
     }
