@@ -65,41 +65,41 @@ def prepare(data: Path, out: Path) -> None:
         )
 
 
-def one_seed(out: Path, seed: int, recipe: Path, finetune_steps: int) -> None:
-    labelled = [out / "stores" / name for name in TWELVE_LEADS]
-    run = out / f"seed-{seed}"
-    pretrained = run / "pretrain" / "bundle"
+def step(out: Path, name: str, *words: object, done: str) -> None:
+    command(*words, "--out", out / name, out=out, name=name.replace("/", "-"), done=f"{name}/{done}")
 
-    def step(name: str, *words: object, done: str) -> None:
-        command(
-            *words, "--out", run / name, out=out, name=f"{run.name}-{name}", done=f"{run.name}/{name}/{done}"
-        )
 
-    step(
-        *("pretrain", "pretrain", "--recipe", recipe, "--stores", *labelled, "--seed", seed, "--threads", 1),
-        done="bundle/config.json",
-    )
-    common = ("--stores", *labelled, "--seed", seed, "--steps", finetune_steps, "--learning-rate", "1e-3")
+def labelled_stores(out: Path) -> list[Path]:
+    return [out / "stores" / name for name in TWELVE_LEADS]
+
+
+def pretrain(out: Path, recipe: Path) -> None:
+    words = ("pretrain", "--recipe", recipe, "--stores", *labelled_stores(out), "--seed", 0, "--threads", 1)
+    step(out, "pretrain", *words, done="bundle/config.json")
+
+
+def one_seed(out: Path, seed: int, finetune_steps: int) -> None:
+    """Fine-tunes and judges both tasks; the seed is that of heads, order, hidden leads and baselines."""
+    run, stores, bundle = f"seed-{seed}", labelled_stores(out), out / "pretrain" / "bundle"
+    common = ("--bundle", bundle, "--stores", *stores, "--seed", seed)
+    common = (*common, "--steps", finetune_steps, "--learning-rate", "1e-3")
     for name, extra in (("tuned", ()), ("scratch", ("--weights", "fresh"))):
-        words = ("finetune", "classify", "--bundle", pretrained, *common, *extra)
-        step(name, *words, done="bundle/config.json")
+        step(out, f"{run}/{name}", "finetune", "classify", *common, *extra, done="bundle/config.json")
+    step(out, f"{run}/arcface", "finetune", "identify", *common, done="bundle/config.json")
     step(
-        *("arcface", "finetune", "identify", "--bundle", pretrained, *common),
-        done="bundle/config.json",
-    )
-    step(
-        *("judge-classify", "evaluate", "classify", "--bundles", run / "tuned", run / "scratch"),
-        *("--stores", *labelled, "--lead-sets", *LEAD_SETS),
+        *(out, f"{run}/judge-classify", "evaluate", "classify"),
+        *("--bundles", out / run / "tuned", out / run / "scratch", "--stores", *stores),
+        *("--lead-sets", *LEAD_SETS),
         done="results.json",
     )
     step(
-        *("judge-probe", "evaluate", "probe", "--bundles", pretrained, "--names", "pre-trained"),
-        *("--stores", *labelled, "--lead-sets", *LEAD_SETS, "--seed", seed),
+        *(out, f"{run}/judge-probe", "evaluate", "probe", "--bundles", bundle, "--names", "pre-trained"),
+        *("--stores", *stores, "--lead-sets", *LEAD_SETS, "--seed", seed),
         done="results.json",
     )
     step(
-        *("judge-identify", "evaluate", "identify", "--bundles", pretrained, run / "arcface"),
-        *("--names", "pre-trained", "ArcFace", "--stores", *labelled, out / "stores" / "ecg-id"),
+        *(out, f"{run}/judge-identify", "evaluate", "identify", "--bundles", bundle, out / run / "arcface"),
+        *("--names", "pre-trained", "ArcFace", "--stores", *stores, out / "stores" / "ecg-id"),
         *("--lead-sets", "I", "12", "--seed", seed),
         done="results.json",
     )
@@ -127,14 +127,14 @@ def summarise(out: Path, seeds: list[int]) -> None:
                 {k: d.get(k) for k in ("a", "b", "metric", "lead_set", "subset", "interval", "excludes_zero")}
                 for d in results["differences"]
             ]
-        for spent in sorted((out / "logs").glob(f"seed-{seed}-*.json")):
-            summary["spent"][spent.stem] = json.loads(spent.read_text())
-        log = [json.loads(x) for x in (out / f"seed-{seed}/pretrain/metrics.jsonl").read_text().splitlines()]
-        tenth = max(1, len(log) // 10)
-        summary.setdefault("learning", {})[seed] = {
-            name: [float(np.mean([r[name] for r in log[k * tenth : (k + 1) * tenth]])) for k in range(10)]
-            for name in ("contrast", "contrast_accuracy", "cmsc", "cmsc_accuracy", "codes_in_use")
-        }
+    for spent in sorted((out / "logs").glob("*.json")):
+        summary["spent"][spent.stem] = json.loads(spent.read_text())
+    log = [json.loads(line) for line in (out / "pretrain/metrics.jsonl").read_text().splitlines()]
+    tenth = max(1, len(log) // 10)
+    summary["learning"] = {
+        name: [float(np.mean([r[name] for r in log[k * tenth : (k + 1) * tenth]])) for k in range(10)]
+        for name in ("contrast", "contrast_accuracy", "cmsc", "cmsc_accuracy", "codes_in_use")
+    }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     (out / "summary.md").write_text("\n".join(tables(summary)) + "\n")
     print((out / "summary.md").read_text())
@@ -215,11 +215,9 @@ def main() -> None:
     options = parser.parse_args()
     prepare(options.data, options.out)
     record_splits(options.out)
+    pretrain(options.out, options.recipe)
     with ThreadPoolExecutor(options.parallel) as pool:
-        jobs = [
-            pool.submit(one_seed, options.out, seed, options.recipe, options.finetune_steps)
-            for seed in options.seeds
-        ]
+        jobs = [pool.submit(one_seed, options.out, seed, options.finetune_steps) for seed in options.seeds]
         for job in jobs:
             job.result()
     digest(options.out, options.seeds)
