@@ -17,7 +17,12 @@ __all__ = ["AnyleadError", "Bundle", "Record", "Store", "__version__", "load", "
 __version__ = version()
 
 # Resolved on first use, so that `anylead --help` needs neither torch nor pyarrow.
-_LAZY = {"Bundle": "anylead.bundle", "load": "anylead.bundle", "read": "anylead.formats", "Store": "anylead.store"}
+_LAZY = {
+    "Bundle": "anylead.bundle",
+    "load": "anylead.bundle",
+    "read": "anylead.formats",
+    "Store": "anylead.store",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ Masks say what is *present*. What a pre-training objective conceals from the enc
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -30,7 +31,7 @@ class Batch:
     """Canonical names of the L columns."""
     sampling_rate_hz: float
     padded: bool = True
-    """False promises that `sample_mask` is all True, so that nobody has to look (looking costs a host sync)."""
+    """False promises that `sample_mask` is all True: looking would cost a host sync."""
     row: Int64[Tensor, "B"]
     """Place of each segment in the global batch: the key of its random draws."""
     patient: Int64[Tensor, "B"]
@@ -53,7 +54,7 @@ class Batch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """Returns the batch on another device."""
-        moved = {
+        moved: dict[str, Any] = {
             f.name: value.to(device, non_blocking=non_blocking)
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor)
@@ -61,7 +62,7 @@ class Batch:
         return replace(self, **moved)
 
     def select(self, leads: tuple[str, ...]) -> "Batch":
-        """Returns the batch with exactly the given columns; a lead it does not have becomes an absent column."""
+        """Returns the batch with exactly the given columns; one it does not have becomes an absent lead."""
         if leads == self.leads:
             return self
         position = {name: column for column, name in enumerate(self.leads)}

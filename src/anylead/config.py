@@ -48,7 +48,9 @@ def from_plain(cls: type[T], values: Any, *, where: str = "config") -> T:
     known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise ConfigError(f"{where}: unknown name {', '.join(unknown)}; {cls.__name__} has {', '.join(known)}.")
+        raise ConfigError(
+            f"{where}: unknown name {', '.join(unknown)}; {cls.__name__} has {', '.join(known)}."
+        )
     arguments = {
         name: _convert(hints[name], value, where=f"{where}.{name}") for name, value in values.items()
     }
@@ -100,7 +102,8 @@ def _convert(hint: Any, value: Any, *, where: str) -> Any:
         kinds = [parts[0]] * len(value) if len(parts) == 2 and parts[1] is Ellipsis else list(parts)
         if len(kinds) != len(value):
             raise ConfigError(f"{where}: got {len(value)} values; {len(kinds)} are needed.")
-        return tuple(_convert(k, v, where=f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+        pairs = zip(kinds, value, strict=True)
+        return tuple(_convert(k, v, where=f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
     if dataclasses.is_dataclass(hint):
         return from_plain(typing.cast(type, hint), value, where=where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -123,9 +126,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: the recipe cannot be read ({error.strerror}); give a YAML file.") from error
+        raise ConfigError(
+            f"{path}: the recipe cannot be read ({error.strerror}); give a YAML file."
+        ) from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: the recipe is not valid YAML ({str(error).splitlines()[0]}).") from error
+        raise ConfigError(
+            f"{path}: the recipe is not valid YAML ({str(error).splitlines()[0]})."
+        ) from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: the recipe holds {type(values).__name__}; it needs names and values.")
     return values

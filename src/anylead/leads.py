@@ -68,7 +68,7 @@ def canonical_leads(names: Iterable[str], *, where: str = "leads") -> tuple[str,
     duplicates = sorted({name for name in result if result.count(name) > 1})
     if duplicates:
         raise LeadError(
-            f"{where}: lead {', '.join(duplicates)} is named more than once; every lead may be given once only."
+            f"{where}: lead {', '.join(duplicates)} is named more than once; give every lead once only."
         )
     return result
 

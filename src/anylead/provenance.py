@@ -109,4 +109,5 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as indented JSON, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, default=str, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=1, default=str, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")

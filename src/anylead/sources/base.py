@@ -19,7 +19,7 @@ class RecordRef:
     path: Path
     """File to read, for WFDB without its suffix."""
     patient_id: str
-    """``<family>:<id>``, equal for the same person in every source of a family; the record where nobody knows."""
+    """``<family>:<id>``, the same person's in every source of a family; the record's where nobody knows."""
     recorded_at: datetime | None = None
     fold: int | None = None
     """The fold the publishers recommend, where they do."""
@@ -40,7 +40,7 @@ class Labels:
 
 
 class Source(ABC):
-    """A data set as published. Subclasses are frozen keyword-only dataclasses whose fields are its options."""
+    """A data set as published; a subclass is a frozen keyword-only dataclass of its options."""
 
     name: ClassVar[str]
     """What users type: ``ptb-xl``."""
