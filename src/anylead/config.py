@@ -130,9 +130,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: the recipe cannot be read ({error.strerror}); give a YAML file."
         ) from error
     except yaml.YAMLError as error:
-        raise ConfigError(
-            f"{path}: the recipe is not valid YAML ({str(error).splitlines()[0]})."
-        ) from error
+        raise ConfigError(f"{path}: the recipe is not valid YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: the recipe holds {type(values).__name__}; it needs names and values.")
     return values

@@ -24,8 +24,7 @@ class Record:
     Absent is not zero: a lead that was not recorded is not in `leads`, a missing sample is NaN.
 
     Raises:
-        InputError: If the array is not (leads, samples) with at least one sample, or the rate is
-            outside 50-10,000 Hz.
+        InputError: If there is no sample, or the rate is outside 50-10,000 Hz.
         LeadError: If the names do not match the rows, or a lead is named twice.
     """
 
@@ -49,10 +48,6 @@ class Record:
 
     def __post_init__(self) -> None:
         where = f"record {self.record_id}"
-        if self.signal.ndim != 2:
-            raise InputError(
-                f"{where}: the signal has shape {self.signal.shape}; give a 2-D array (leads, samples)."
-            )
         object.__setattr__(self, "leads", canonical_leads(self.leads, where=where))
         if len(self.leads) != self.signal.shape[0]:
             raise LeadError(
@@ -98,7 +93,7 @@ class Record:
 
     @classmethod
     def from_array(
-        cls, signal: ArrayLike, *, fs: float, leads: Sequence[str] | str, record_id: str = "array"
+        cls, signal: ArrayLike, *, fs: float | int, leads: Sequence[str] | str, record_id: str = "array"
     ) -> "Record":
         """Makes a Record from a plain array.
 
@@ -119,7 +114,11 @@ class Record:
         names = canonical_leads(leads, where=record_id)
         if array.ndim == 1:
             array = array[None, :]
-        if array.ndim == 2 and array.shape[0] != len(names) and array.shape[1] == len(names):
+        if array.ndim != 2:
+            raise InputError(
+                f"{record_id}: the signal has shape {array.shape}; give a 2-D array (leads, samples)."
+            )
+        if array.shape[0] != len(names) and array.shape[1] == len(names):
             raise InputError(
                 f"{record_id}: the array has shape {array.shape} and there are {len(names)} lead names; "
                 "is it transposed? Give (leads, samples), for instance signal.T."
