@@ -24,7 +24,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "x.json"
     write_json(path, {"a": 1})
     assert json.loads(path.read_text()) == {"a": 1}
-    with pytest.raises(TypeError, match="not str"), atomic_path(path) as temporary:
+    with pytest.raises(TypeError, match="bytes-like"), atomic_path(path) as temporary:
         temporary.write_bytes("half")
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in path.parent.iterdir()] == ["x.json"]
