@@ -6,7 +6,7 @@ import pytest
 from anylead.errors import ConfigError
 from anylead.workflows.demo import LEAD_SETS, DemoConfig, demo
 
-SIZES = {"patients": 30, "steps": 2, "finetune_steps": 2, "resamples": 20, "jobs": 1, "progress": False}
+SIZES = {"patients": 48, "steps": 2, "finetune_steps": 2, "resamples": 20, "jobs": 1, "progress": False}
 
 
 @pytest.mark.slow
@@ -32,7 +32,7 @@ def test_the_whole_way_once_and_then_for_nothing(tmp_path, caplog):
     assert sum("already there" in record.message for record in caplog.records) == 6
 
 
-@pytest.mark.parametrize("change", [{"patients": 19}, {"steps": 0}, {"finetune_steps": 0}])
+@pytest.mark.parametrize("change", [{"patients": 39}, {"steps": 0}, {"finetune_steps": 0}])
 def test_refuses_sizes_at_which_a_stage_has_nothing_to_do(change):
-    with pytest.raises(ConfigError, match="at least 20 patients and 1 step of each are needed"):
+    with pytest.raises(ConfigError, match="at least 40 patients and 1 step of each are needed"):
         DemoConfig(**change)

@@ -15,13 +15,13 @@ class DemoArguments:
 
     out: Path = Path("demo")
     """Folder of everything; the report is report.html in it."""
-    patients: int = 300
+    patients: int = 1200
     """Synthetic patients, two recordings each."""
     seed: int = 0
     """Seed of everything."""
-    steps: int = 400
+    steps: int = 300
     """Updates of pre-training."""
-    finetune_steps: int = 80
+    finetune_steps: int = 60
     """Updates of each fine-tuning."""
     encoder: str = "tiny"
     """Size of the encoder: base, small, mini or tiny."""

@@ -53,12 +53,12 @@ class DemoConfig:
 
     out: Path = Path("demo")
     """Folder of everything; what is there and fits is re-used."""
-    patients: int = 300
+    patients: int = 1200
     """Synthetic patients, two recordings each."""
     seed: int = 0
-    steps: int = 400
+    steps: int = 300
     """Updates of pre-training."""
-    finetune_steps: int = 80
+    finetune_steps: int = 60
     """Updates of each fine-tuning."""
     encoder: str = "tiny"
     """Size of the encoder."""
@@ -73,7 +73,7 @@ class DemoConfig:
         if self.patients < 20 or self.steps < 1 or self.finetune_steps < 1:
             raise ConfigError(
                 f"demo: got {self.patients} patients, {self.steps} and {self.finetune_steps} steps; at least "
-                "20 patients and 1 step of each are needed."
+                "40 patients and 1 step of each are needed."
             )
 
 
@@ -180,7 +180,7 @@ def _plan(config: DemoConfig) -> _Plan:
         prepare=PrepareConfig(
             source=Synthetic(patients=config.patients, sessions=2, seed=config.seed),
             out=store,
-            split=SplitConfig(test_fraction=0.3, valid_fraction=0.1, seed=config.seed),
+            split=SplitConfig(test_fraction=0.125, valid_fraction=0.05, seed=config.seed),
             jobs=config.jobs,
             progress=bar,
         ),
@@ -193,12 +193,12 @@ def _plan(config: DemoConfig) -> _Plan:
             steps=config.steps,
             encoder=replace(encoder, feature_gradient_scale=1.0),
             objective=W2VCMSCConfig(gumbel_decay=0.999),
-            feed=PairFeedConfig(pairs_per_batch=16, crop="random"),
+            feed=PairFeedConfig(pairs_per_batch=32, crop="random"),
             optimizer=AdamWConfig(learning_rate=1e-3),
             schedule=WarmupCosine(),
             clip_norm=1.0,
             checkpoint_minutes=1.0,
-            readout=Readout(pooling="mean_std"),
+            readout=Readout(pooling="mean"),
         ),
         classify=ClassifyConfig(out=out / "classifier", **finetuning),
         scratch=ClassifyConfig(out=out / "scratch", weights="fresh", **finetuning),
@@ -218,7 +218,7 @@ def _plan(config: DemoConfig) -> _Plan:
             names=("pre-trained", "fine-tuned"),
             lead_sets=LEAD_SETS,
             out=out / "identification",
-            whiten=False,
+            whitening_recordings=200,
             **judging,
         ),
     )
@@ -282,7 +282,8 @@ def _headlines(probed: Judgement, identified: Judgement) -> list[str]:
     chosen += [
         one
         for one in identified.differences
-        if (one.metric, one.subset, one.lead_set, one.b) == ("rank1", "cross_session", "12", "untrained")
+        if (one.metric, one.subset, one.lead_set) == ("rank1", "cross_session", "12")
+        and one.b.startswith("untrained")
     ]
     return [difference_sentence(one) for one in chosen]
 
