@@ -70,7 +70,7 @@ class DemoConfig:
     """Show progress bars on standard error."""
 
     def __post_init__(self) -> None:
-        if self.patients < 20 or self.steps < 1 or self.finetune_steps < 1:
+        if self.patients < 40 or self.steps < 1 or self.finetune_steps < 1:
             raise ConfigError(
                 f"demo: got {self.patients} patients, {self.steps} and {self.finetune_steps} steps; at least "
                 "40 patients and 1 step of each are needed."
