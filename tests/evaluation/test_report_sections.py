@@ -104,6 +104,21 @@ def test_challenge_score_has_a_table_only_where_there_is_one():
     assert str(table(section, "PhysioNet/CinC Challenge score").rows[0][1]).startswith("0.300")
 
 
+def test_other_thresholds_have_a_row_in_the_challenge_score_alone():
+    section = classification_section(
+        [
+            classification("new", "12", 0.8, score=0.3),
+            classification("new, other thresholds", "12", 0.8, score=0.5),
+            classification("new, retrained", "12", 0.7, score=0.2),
+            classification("twin", "12", 0.8, score=0.3),
+        ]
+    )
+    score = table(section, "PhysioNet/CinC Challenge score")
+    assert [row[0] for row in score.rows][:2] == ["new", "new, other thresholds"]
+    assert [row[0] for row in table(section, "Macro AUROC").rows] == ["new", "new, retrained", "twin"]
+    assert table(section, "AUROC of each class, 12 leads").columns[2:] == ("new", "new, retrained", "twin")
+
+
 def test_kinds_of_probe_stand_apart_and_unresolved_rates_are_told():
     tar = {"0.01": TarAtFar(rate=interval(0.3)), "0.001": TarAtFar(rate=None, reason="too few")}
     section = identification_section(

@@ -41,17 +41,18 @@ def classification_section(
         title: Of the section.
         notes: Sentences of the caller, put first.
     """
+    ranked = _rankings(results)
     tables = [
-        _grid_table("Macro AUROC", _grid(results, lambda result: result.macro_auroc)),
-        _grid_table("Macro AUPRC", _grid(results, lambda result: result.macro_auprc)),
+        _grid_table("Macro AUROC", _grid(ranked, lambda result: result.macro_auroc)),
+        _grid_table("Macro AUPRC", _grid(ranked, lambda result: result.macro_auprc)),
     ]
     if any(result.challenge_score.value is not None for result in results):
         scores = _grid(results, lambda result: result.challenge_score)
         tables.append(_grid_table("PhysioNet/CinC Challenge score", scores))
     tables += _difference_tables(differences)
-    tables += _class_tables(results)
+    tables += _class_tables(ranked)
     figure = interval_figure(
-        _grid(results, lambda result: result.macro_auroc, name=str),
+        _grid(ranked, lambda result: result.macro_auroc, name=str),
         caption="Macro AUROC by leads",
         axis="macro AUROC",
         references={"chance": 0.5},
@@ -62,6 +63,20 @@ def classification_section(
         tables=tuple(tables),
         figures=(figure,) if results else (),
     )
+
+
+def _rankings(results: Sequence[ClassificationResult]) -> list[ClassificationResult]:
+    """Returns results without variants (``name, thresholds``) that rank recordings as the system itself does."""
+    kept: list[ClassificationResult] = []
+    for one in results:
+        same = (
+            one.system.startswith(f"{other.system},")
+            and (other.lead_set, other.per_class) == (one.lead_set, one.per_class)
+            for other in kept
+        )
+        if not any(same):
+            kept.append(one)
+    return kept
 
 
 def identification_section(
