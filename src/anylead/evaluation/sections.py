@@ -66,7 +66,7 @@ def classification_section(
 
 
 def _rankings(results: Sequence[ClassificationResult]) -> list[ClassificationResult]:
-    """Returns results without variants (``name, thresholds``) that rank recordings as the system itself does."""
+    """Returns results without variants (``name, thresholds``) that rank as the system itself does."""
     kept: list[ClassificationResult] = []
     for one in results:
         same = (
