@@ -141,7 +141,7 @@ def summarise(out: Path, seeds: list[int]) -> None:
 
 
 def tables(summary: dict) -> list[str]:
-    """Markdown: a row a system; each cell the mean over seeds and, in brackets, each seed's own interval."""
+    """Markdown: mean over seeds, [lowest and highest end of the seeds' intervals], (each seed)."""
     lines = []
     for judge, metric, subset in (
         ("judge-probe", "macro_auroc", None),
@@ -178,7 +178,8 @@ def cell(values: list) -> str:
     if not known:
         return "-"
     mean = np.mean([v[0] for v in known])
-    return f"{mean:.3f} (" + "; ".join(f"{v[0]:.3f} [{v[1]:.2f}, {v[2]:.2f}]" for v in known) + ")"
+    each = ", ".join(f"{v[0]:.3f}" for v in known)
+    return f"{mean:.3f} [{min(v[1] for v in known):.2f}, {max(v[2] for v in known):.2f}] ({each})"
 
 
 def record_splits(out: Path) -> None:
