@@ -365,7 +365,7 @@ def test_a_run_killed_at_random_moments_comes_to_the_same_weights(store, tmp_pat
     kills: list[tuple[int, float]] = []
     for goal in (10, 60, 110):
         running = process(config)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while len(read_run_log(config.out)) < goal:
             assert running.poll() is None, "the run ended before it could be killed"
             assert time.monotonic() < deadline
@@ -376,7 +376,7 @@ def test_a_run_killed_at_random_moments_comes_to_the_same_weights(store, tmp_pat
         assert running.wait() == -signal.SIGKILL, "the run ended before it was killed"
         kills.append((len(read_run_log(config.out)), delay))
     final = process(config)
-    assert final.wait(timeout=300) == 0
-    assert straight.wait(timeout=300) == 0
+    assert final.wait(timeout=900) == 0
+    assert straight.wait(timeout=900) == 0
     assert 10 <= kills[0][0] < 200, kills
     assert_equal_runs(config.out, tmp_path / "straight")
