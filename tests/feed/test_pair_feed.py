@@ -8,6 +8,7 @@ from anylead.errors import ConfigError, InputError, StoreError
 from anylead.feed import PairFeed, PairFeedConfig, RandomLeadMasking
 from anylead.leads import STANDARD_12
 from anylead.preparation import FillGaps, Preparation, Resample
+from anylead.sources.synthetic import Synthetic
 from anylead.store import SplitConfig, Store, write_store
 from array_source import ArraySource
 
@@ -201,3 +202,30 @@ def test_other_steps_and_other_rates_are_refused(tmp_path, store):
 def test_nothing_to_cut_is_refused(wrong):
     with pytest.raises(ConfigError, match="give a window above 0 s and at least 1 of each"):
         PairFeedConfig(**wrong)
+
+
+def test_a_persons_recordings_meet_in_a_batch_when_kept_together(tmp_path):
+    write_store(
+        Synthetic(patients=12, sessions=2, duration_s=2.0),
+        None,
+        tmp_path / "s",
+        preparation=Preparation.default(),
+        split=ALL,
+    )
+    store = Store.open(tmp_path / "s")
+
+    def meetings(pairs):
+        """How many persons have both of their recordings in the same batch of 8 pairs, in one epoch."""
+        return sum(
+            count == 4
+            for step in range(3)
+            for count in Counter(pairs.batches(step)[0].patient.tolist()).values()
+        )
+
+    together = feed(store, pairs_per_batch=8, window_s=1.0, persons_together=True)
+    assert meetings(together) == 12
+    assert meetings(feed(store, pairs_per_batch=8, window_s=1.0)) < 12
+    seen = Counter(p for step in range(6) for p in together.batches(step)[0].patient.tolist())
+    assert set(seen.values()) == {8}
+    first, second = (together.batches(step)[0].patient.tolist() for step in (0, 3))
+    assert first != second  # another order in the next epoch

@@ -42,6 +42,9 @@ class PairFeedConfig:
     """``grid``: the windows 0 and 1, 2 and 3, ... of a recording, as the paper. ``random``: the recording is
     cut into equal stretches of at least two windows, and the two windows lie anywhere in theirs, in order
     and without overlap, elsewhere at every step. For recordings of two windows' length both are the same."""
+    persons_together: bool = False
+    """Keep a person's pairs side by side, so that recordings of different days meet in a batch, where CMSC
+    takes them for positives of each other (METHOD §3.8). Needs patient ids; the paper had none."""
 
     def __post_init__(self) -> None:
         if not (self.window_s > 0 and self.pairs_per_batch >= 1 and self.micro_batches >= 1):
@@ -109,7 +112,8 @@ class PairFeed:
             recordings, overlap = training_indices(stores)
         self._pairs, dropped = self._plan(recordings)
         self._persons = person_numbers(stores)
-        self._order = EpochOrder(len(self._pairs), seed=seed)
+        groups = self._persons_of(self._pairs) if config.persons_together else None
+        self._order = EpochOrder(len(self._pairs), seed=seed, groups=groups)
         self.report = PairFeedReport(
             recordings=len({(store, row) for store, row, _, _ in self._pairs.tolist()}),
             pairs=len(self._pairs),
@@ -162,6 +166,10 @@ class PairFeed:
                 stretches = whole
             pairs += [(number, row, start, length) for start, length in stretches]
         return np.array(pairs, dtype=np.int64).reshape(-1, 4), {k: v for k, v in dropped.items() if v}
+
+    def _persons_of(self, pairs: Int64[np.ndarray, "P 4"]) -> Int64[np.ndarray, "P"]:
+        found = [int(self._persons[number][row]) for number, row, _, _ in pairs.tolist()]
+        return np.array(found, dtype=np.int64)
 
     def _stretches(self, samples: int, count: int) -> list[tuple[int, int]]:
         if self._config.crop == "grid":
