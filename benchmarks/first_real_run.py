@@ -160,17 +160,30 @@ def tables(summary: dict) -> list[str]:
         lines += ["", f"### {judge}: {metric}{f', {subset}' if subset else ''}", ""]
         lines += ["| system | " + " | ".join(sets) + " |", "|---" * (len(sets) + 1) + "|"]
         for system, row in cells.items():
+            if not shown(metric, system):
+                continue
             lines.append(f"| {system} | " + " | ".join(cell(row.get(name, [])) for name in sets) + " |")
-        for seed, differences in summary["differences"][judge].items():
-            for d in differences:
-                if d["metric"] == metric and (subset is None or d.get("subset") == subset):
-                    i = d["interval"]
-                    if i["value"] is not None and i["low"] is not None:
-                        lines.append(
-                            f"- seed {seed}, leads {d['lead_set']}: {d['a']} - {d['b']} = {i['value']:+.3f} "
-                            f"[{i['low']:+.3f}, {i['high']:+.3f}]{' *' if d['excludes_zero'] else ''}"
-                        )
+        apart: dict[str, dict[str, list[str]]] = {}
+        for differences in summary["differences"][judge].values():
+            for one in differences:
+                i = one["interval"]
+                if one["metric"] == metric and one.get("subset") == subset and i["low"] is not None:
+                    told = (
+                        f"{i['value']:+.3f} [{i['low']:+.2f}, {i['high']:+.2f}]" + "*" * one["excludes_zero"]
+                    )
+                    row = apart.setdefault(f"{one['a']} - {one['b']}", {})
+                    row.setdefault(one["lead_set"], []).append(told)
+        lines += [
+            f"| *{name}* | " + " | ".join("<br>".join(row.get(leads, ["-"])) for leads in sets) + " |"
+            for name, row in apart.items()
+            if shown(metric, name)
+        ]
     return lines
+
+
+def shown(metric: str, name: str) -> bool:
+    """Thresholds change the Challenge score alone."""
+    return metric == "challenge_score" or "thresholds" not in name
 
 
 def cell(values: list) -> str:
