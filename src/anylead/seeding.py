@@ -23,8 +23,3 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     """Returns a NumPy generator for one purpose; see `derive_seed`."""
     return np.random.Generator(np.random.Philox(derive_seed(seed, *purpose)))
-
-
-def stable_fraction(seed: int, key: str) -> float:
-    """Returns a number in [0, 1) that depends on the seed and the key alone, not on its neighbours."""
-    return derive_seed(seed, "fraction", key) / 2.0**63

@@ -184,15 +184,6 @@ def test_named_sizes():
         ConvTransformerConfig(heads=5)
 
 
-def test_with_config_keeps_the_weights():
-    encoder = ConvTransformer(SMALL["conv_transformer"]).eval()
-    other = encoder.with_config(dropout=0.5, feature_gradient_scale=0.0).eval()
-    batch = make_batch()
-    assert torch.equal(encoder(batch).pooled, other(batch).pooled)
-    with pytest.raises(ConfigError, match="the weights do not fit"):
-        encoder.with_config(layers=3)
-
-
 def test_a_batch_names_every_column():
     batch = make_batch()
     with pytest.raises(InputError, match="2 lead names for 12 columns"):

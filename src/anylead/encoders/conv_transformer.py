@@ -1,6 +1,6 @@
 """The paper's encoder: convolutional front end, positional convolution, transformer."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -198,19 +198,6 @@ class ConvTransformer(Encoder):
         for block in self.blocks[:layer]:
             x = block(x, tokens.mask if padded else None)
         return Features(tokens=x, token_mask=tokens.mask, pooled=self._pooled(x, tokens.mask))
-
-    def with_config(self, **changes: object) -> "ConvTransformer":
-        """Returns a new encoder with the same weights and a changed configuration (dropouts, gradient scale).
-
-        Raises:
-            ConfigError: If the weights do not fit the new configuration.
-        """
-        other = ConvTransformer(replace(self.config, **changes))  # type: ignore[arg-type]
-        try:
-            other.load_state_dict(self.state_dict())
-        except RuntimeError as error:
-            raise ConfigError("encoder: the weights do not fit the changed configuration.") from error
-        return other.to(next(self.parameters()).device)
 
     def _pooled(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:
         return reference_mean(x, mask) if self.config.reference else masked_mean(x, mask)

@@ -134,8 +134,3 @@ class ConvStem(nn.Module):
             lengths = torch.div(lengths, self.kernel, rounding_mode="floor")
             frames //= self.kernel
         return torch.arange(frames, device=sample_mask.device) < lengths.unsqueeze(1)
-
-    @property
-    def receptive_samples(self) -> int:
-        """Samples behind one frame."""
-        return int(self.kernel ** len(self.weights))
