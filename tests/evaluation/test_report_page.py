@@ -144,3 +144,22 @@ def test_refuses_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="could not be written"):
         write_report(report(), tmp_path / "file")
+
+
+def test_a_long_report_begins_with_links_to_its_sections():
+    page = Report(title="long", summary=(), sections=tuple(Section(title=f"part {k}") for k in range(8)))
+    html = render_html(page)
+    targets = re.findall(r'<li><a href="#([^"]+)">', html)
+    assert len(targets) == 8
+    assert set(targets) <= set(checked(html).ids)
+    assert "<nav" not in render_html(report())
+
+
+def test_a_folded_table_opens_when_asked_for_and_says_how_long_it_is():
+    rows = tuple((f"row {k}", VALUE) for k in range(30))
+    table = Table(caption=HOSTILE, columns=("row", "value"), rows=rows, folded=True)
+    html = render_html(Report(title="t", summary=(), sections=(Section(title="s", tables=(table,)),)))
+    page = checked(html)
+    assert "details" in page.tags
+    assert f"{HOSTILE} (30 rows)" in "".join(page.text)
+    assert "caption" not in page.tags

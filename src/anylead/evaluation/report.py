@@ -21,6 +21,9 @@ FORMAT = 1
 
 Cell = str | Interval
 
+_SECTIONS_WITHOUT_CONTENTS = 6
+"""A longer page begins with a list of its sections."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -30,6 +33,8 @@ class Table:
     columns: tuple[str, ...]
     """Names, the first column's included."""
     rows: tuple[tuple[Cell, ...], ...]
+    folded: bool = False
+    """Shown when asked for: long tables that few readers need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +96,12 @@ def render_html(report: Report) -> str:
     """Returns the page."""
     summary = "".join(f"<p>{escape(sentence)}</p>" for sentence in report.summary)
     sections = "".join(_section(section, number) for number, section in enumerate(report.sections, start=1))
+    contents = _contents(report.sections) if len(report.sections) > _SECTIONS_WITHOUT_CONTENTS else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>\n<body><main>"
-        f'<h1>{escape(report.title)}</h1>\n<div class="summary">{summary}</div>\n'
+        f'<h1>{escape(report.title)}</h1>\n<div class="summary">{summary}</div>\n{contents}'
         f"{sections}{_provenance(report.provenance)}</main></body></html>\n"
     )
 
@@ -105,7 +111,15 @@ def _section(section: Section, number: int) -> str:
     figures = "".join(_figure(figure, f"s{number}f{place}") for place, figure in enumerate(section.figures))
     tables = "".join(_table(table) for table in section.tables)
     shown = f'<div class="figures">{figures}</div>' if figures else ""
-    return f"<section><h2>{escape(section.title)}</h2>{notes}{shown}{tables}</section>\n"
+    return f'<section id="s{number}"><h2>{escape(section.title)}</h2>{notes}{shown}{tables}</section>\n'
+
+
+def _contents(sections: tuple[Section, ...]) -> str:
+    links = "".join(
+        f'<li><a href="#s{number}">{escape(section.title)}</a></li>'
+        for number, section in enumerate(sections, start=1)
+    )
+    return f'<nav aria-label="Contents"><ol>{links}</ol></nav>\n'
 
 
 def _figure(figure: Figure, prefix: str) -> str:
@@ -120,10 +134,11 @@ def _table(table: Table) -> str:
     # The roles survive the telephone layout, where the cells are not displayed as a table.
     head = "".join(f'<th scope="col" role="columnheader">{escape(name)}</th>' for name in table.columns)
     rows = "".join(_row(row, table.columns) for row in table.rows)
-    return (
-        f'<table role="table"><caption>{escape(table.caption)}</caption>'
-        f'<thead><tr role="row">{head}</tr></thead><tbody>{rows}</tbody></table>'
-    )
+    body = f'<thead><tr role="row">{head}</tr></thead><tbody>{rows}</tbody>'
+    if table.folded:
+        told = f"<summary>{escape(table.caption)} ({len(table.rows)} rows)</summary>"
+        return f'<details class="table">{told}<table role="table">{body}</table></details>'
+    return f'<table role="table"><caption>{escape(table.caption)}</caption>{body}</table>'
 
 
 def _row(row: tuple[Cell, ...], columns: tuple[str, ...]) -> str:
