@@ -1,8 +1,10 @@
 """Small figures as SVG text for a page: they follow its font and its light or dark colours."""
 
 import io
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +13,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from anylead.evaluation.results import Interval
+from anylead.evaluation.results import Interval, defined
 
-_WIDTH_IN, _HEIGHT_IN = 4.4, 2.9
-_INK = "#010203"
-_SERIES = ("#0100f1", "#0100f2", "#0100f3", "#0100f4", "#0100f5", "#0100f6")
+WIDTH_IN, HEIGHT_IN = 4.4, 2.9
+INK = "#010203"
+"""Stand-in that becomes the colour of the page's text."""
+SERIES = ("#0100f1", "#0100f2", "#0100f3", "#0100f4", "#0100f5", "#0100f6")
 """Stand-ins that become colours of the page's style sheet."""
-_MARKERS = "osD^vP"
+_MARKERS = "osD^vPX"
+"""One more than there are colours: a colour that returns has another marker."""
+_LINES = ("-", "--", ":", "-.")
+_LEGEND_ROW_IN = 0.19
+_LONG_NAME = 24
+"""Characters: a legend with a longer name has one column."""
+_TICKED = 13
+"""With no more places than this, each is named on the horizontal axis."""
 _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "svg.fonttype": "none",
@@ -28,7 +38,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
     **{
-        name: _INK
+        name: INK
         for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     },
 }
@@ -42,6 +52,82 @@ class Figure:
     svg: str
     description: str
     """What it shows, for those who do not see it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesStyle:
+    """How one of several systems is drawn: the combination returns after 168 systems, not after six."""
+
+    color: str
+    marker: str
+    linestyle: str
+
+    @classmethod
+    def of(cls, number: int) -> "SeriesStyle":
+        """Returns the style of the system with this number, from 0."""
+        return cls(
+            color=SERIES[number % len(SERIES)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=_LINES[number // len(SERIES) % len(_LINES)],
+        )
+
+
+@contextmanager
+def drawing(width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> Iterator[tuple[Canvas, Axes]]:
+    """Gives an empty drawing in the style of the page; colour it with `INK` and `SERIES` only.
+
+    Args:
+        width_in: In inches; 4.4 fills a telephone with text that can be read.
+        height_in: In inches.
+    """
+    with matplotlib.rc_context(_STYLE):
+        canvas = Canvas(figsize=(width_in, height_in), layout="constrained")
+        yield canvas, canvas.add_subplot()
+
+
+def add_legend(canvas: Canvas, drawn: Mapping[str, Any]) -> None:
+    """Puts the names of systems above the axes and makes the drawing higher by what they need.
+
+    Args:
+        canvas: From `drawing`.
+        drawn: Name to what was drawn for it.
+    """
+    if not drawn:
+        return
+    columns = 1 if max(len(name) for name in drawn) > _LONG_NAME else 2
+    rows = math.ceil(len(drawn) / columns)
+    width_in, height_in = canvas.get_size_inches()
+    canvas.set_size_inches(width_in, height_in + _LEGEND_ROW_IN * max(0, rows - 2))
+    canvas.legend(list(drawn.values()), list(drawn), loc="outside upper left", ncols=columns, fontsize=9)
+
+
+def draw_references(axes: Axes, references: Mapping[str, float] | None) -> None:
+    """Draws a named horizontal line for each level.
+
+    Args:
+        axes: From `drawing`.
+        references: Name to level; None draws nothing.
+    """
+    for name, level in (references or {}).items():
+        axes.axhline(level, color=INK, alpha=0.6, linewidth=1, linestyle=":")
+        place = (0.99, level)
+        axes.annotate(name, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+
+
+def to_svg(canvas: Canvas) -> str:
+    """Returns the drawing without XML header, metadata, fixed size and fixed colours."""
+    text = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        canvas.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px[^;\"]*", r"font-size: \1px", svg)
+    svg = svg.replace(INK, "currentColor")
+    for number, stand_in in enumerate(SERIES, start=1):
+        svg = svg.replace(stand_in, f"var(--series-{number})")
+    return svg.strip()
 
 
 def interval_figure(
@@ -62,38 +148,69 @@ def interval_figure(
         references: Name to value of lines to compare with, chance for instance.
     """
     columns = list(dict.fromkeys(column for row in values.values() for column in row))
-    with matplotlib.rc_context(_STYLE):
-        canvas = Canvas(figsize=(_WIDTH_IN, _HEIGHT_IN), layout="constrained")
-        axes = canvas.add_subplot()
-        _draw_references(axes, references)
+    with drawing() as (canvas, axes):
+        draw_references(axes, references)
         drawn: dict[str, Any] = {}
         for number, (system, row) in enumerate(values.items()):
             shift = 0.6 * ((number + 0.5) / len(values) - 0.5)
             shown = [(columns.index(c) + shift, i) for c, i in row.items() if i.value is not None]
-            if not shown:
-                continue
-            centre = np.array([interval.value for _, interval in shown], dtype=float)
-            low = np.array([i.value if i.low is None else i.low for _, i in shown], dtype=float)
-            high = np.array([i.value if i.high is None else i.high for _, i in shown], dtype=float)
-            drawn[system] = axes.errorbar(
-                [place for place, _ in shown],
-                centre,
-                yerr=np.maximum([centre - low, high - centre], 0.0),
-                fmt=_MARKERS[number % len(_MARKERS)],
-                color=_SERIES[number % len(_SERIES)],
-                markersize=5,
-                capsize=2,
-            )
+            if shown:
+                drawn[system] = _draw_bars(axes, shown, SeriesStyle.of(number), line="none")
         axes.set_xticks(range(len(columns)), columns)
         axes.set_xlabel(columns_axis)
         axes.set_ylabel(axis)
-        if drawn:
-            canvas.legend(list(drawn.values()), list(drawn), loc="outside upper left", ncols=2, fontsize=9)
+        add_legend(canvas, drawn)
     listed = "; ".join(
         f"{system}: " + ", ".join(f"{column} {interval}" for column, interval in row.items())
         for system, row in values.items()
     )
-    return Figure(caption=caption, svg=_svg(canvas), description=f"{axis}. {listed}.")
+    return Figure(caption=caption, svg=to_svg(canvas), description=f"{axis}. {listed}.")
+
+
+def line_figure(
+    series: Mapping[str, Sequence[tuple[float | int, Interval | float | int]]],
+    *,
+    caption: str,
+    axis: str,
+    x_axis: str,
+    references: Mapping[str, float] | None = None,
+    log_x: bool = False,
+    bands: bool = True,
+) -> Figure:
+    """Draws how values change along a quantity, one line a system.
+
+    Args:
+        series: System to points (place, value), in the order in which they are joined. A value that is
+            undefined (None in its interval, or NaN) is left out.
+        caption: Above the figure.
+        axis: Name of the vertical axis.
+        x_axis: Name of the horizontal axis.
+        references: Name to value of lines to compare with, chance for instance.
+        log_x: Whether the horizontal axis is logarithmic.
+        bands: Intervals as bands; as bars otherwise.
+    """
+    points = {system: [(float(x), _interval(value)) for x, value in row] for system, row in series.items()}
+    places = sorted({x for row in points.values() for x, _ in row})
+    with drawing() as (canvas, axes):
+        draw_references(axes, references)
+        if log_x:
+            axes.set_xscale("log")
+        drawn: dict[str, Any] = {}
+        for number, (system, row) in enumerate(points.items()):
+            shown = [(x, value) for x, value in row if value.value is not None]
+            if shown:
+                draw = _draw_band if bands else _draw_bars
+                drawn[system] = draw(axes, shown, SeriesStyle.of(number))
+        if 0 < len(places) <= _TICKED:
+            axes.set_xticks(places, [f"{place:g}" for place in places])
+            axes.minorticks_off()
+        axes.set_xlabel(x_axis)
+        axes.set_ylabel(axis)
+        add_legend(canvas, drawn)
+    listed = "; ".join(
+        f"{system}: " + ", ".join(f"{value} at {x:g}" for x, value in row) for system, row in points.items()
+    )
+    return Figure(caption=caption, svg=to_svg(canvas), description=f"{axis} by {x_axis}. {listed}.")
 
 
 def curve_figure(
@@ -116,18 +233,16 @@ def curve_figure(
     values = np.asarray(curve, dtype=float)
     width = max(1, len(values) // 25)
     smooth = np.convolve(values, np.ones(width) / width, mode="valid")
-    with matplotlib.rc_context(_STYLE):
-        canvas = Canvas(figsize=(_WIDTH_IN, _HEIGHT_IN), layout="constrained")
-        axes = canvas.add_subplot()
-        axes.plot(steps, values, color=_SERIES[0], alpha=0.35, linewidth=0.8)
-        axes.plot(steps[width - 1 :], smooth, color=_SERIES[0], linewidth=1.8)
-        _draw_references(axes, references)
+    with drawing() as (canvas, axes):
+        axes.plot(steps, values, color=SERIES[0], alpha=0.35, linewidth=0.8)
+        axes.plot(steps[width - 1 :], smooth, color=SERIES[0], linewidth=1.8)
+        draw_references(axes, references)
         axes.set_xlabel("step")
         axes.set_ylabel(axis)
     told = (
         f"{axis} over {len(values)} points, from {values[0]:.4g} to {values[-1]:.4g}" if len(values) else axis
     )
-    return Figure(caption=caption, svg=_svg(canvas), description=f"{told}.")
+    return Figure(caption=caption, svg=to_svg(canvas), description=f"{told}.")
 
 
 def with_own_ids(svg: str, prefix: str) -> str:
@@ -137,24 +252,47 @@ def with_own_ids(svg: str, prefix: str) -> str:
     return re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
 
 
-def _draw_references(axes: Axes, references: Mapping[str, float] | None) -> None:
-    for name, level in (references or {}).items():
-        axes.axhline(level, color=_INK, alpha=0.6, linewidth=1, linestyle=":")
-        place = (0.99, level)
-        axes.annotate(name, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+def _draw_bars(
+    axes: Axes, points: Sequence[tuple[float, Interval]], style: SeriesStyle, *, line: str | None = None
+) -> Any:
+    """Draws points with bars; returns what stands in the legend."""
+    centre, low, high = _bounds(points)
+    return axes.errorbar(
+        [x for x, _ in points],
+        centre,
+        yerr=np.maximum([centre - low, high - centre], 0.0),
+        marker=style.marker,
+        color=style.color,
+        linestyle=style.linestyle if line is None else line,
+        markersize=5,
+        capsize=2,
+    )
 
 
-def _svg(canvas: Canvas) -> str:
-    """Returns the drawing without XML header, metadata, fixed size and fixed colours."""
-    text = io.StringIO()
-    with matplotlib.rc_context(_STYLE):
-        canvas.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = text.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px[^;\"]*", r"font-size: \1px", svg)
-    svg = svg.replace(_INK, "currentColor")
-    for number, stand_in in enumerate(_SERIES, start=1):
-        svg = svg.replace(stand_in, f"var(--series-{number})")
-    return svg.strip()
+def _draw_band(axes: Axes, points: Sequence[tuple[float, Interval]], style: SeriesStyle) -> Any:
+    """Draws a line within a band; returns what stands in the legend."""
+    places = [x for x, _ in points]
+    centre, low, high = _bounds(points)
+    axes.fill_between(places, low, high, color=style.color, alpha=0.13, linewidth=0)
+    (drawn,) = axes.plot(
+        places,
+        centre,
+        marker=style.marker,
+        color=style.color,
+        linestyle=style.linestyle,
+        linewidth=1.5,
+        markersize=4.5,
+    )
+    return drawn
+
+
+def _bounds(points: Sequence[tuple[float, Interval]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns values with both ends of their intervals; the value itself where there is no interval."""
+    centre = np.array([value.value for _, value in points], dtype=float)
+    low = np.array([v.value if v.low is None else v.low for _, v in points], dtype=float)
+    high = np.array([v.value if v.high is None else v.high for _, v in points], dtype=float)
+    return centre, low, high
+
+
+def _interval(value: Interval | float | int) -> Interval:
+    return value if isinstance(value, Interval) else Interval(value=defined(float(value)))
