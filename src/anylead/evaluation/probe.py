@@ -4,16 +4,16 @@ One regression a class on standardised features, all with one L2 strength. The s
 AUROC on validation recordings or, without them, by cross-validation in which no patient is on both sides.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.linear_model import LogisticRegression
 
 from anylead.errors import InputError
 from anylead.evaluation.bootstrap import own_names
 from anylead.evaluation.classification import auroc, macro
+from anylead.evaluation.logistic import logistic_paths
 from anylead.seeding import generator
 
 
@@ -81,64 +81,75 @@ def fit_probe(
         raise InputError("probe: an embedding holds NaN or infinity; leave that recording out.")
     strengths = sorted(config.l2_strengths, reverse=True)
     if len(strengths) == 1:
-        return _fit(embeddings, labels, strengths[0], config)
+        return next(_paths(embeddings, labels, strengths, config))
     if valid is not None:
         splits = [(embeddings, labels, *valid)]
     else:
-        fold = _folds(patients, config)
+        fold = patient_folds(patients, folds=config.folds, seed=config.seed)
         splits = [
             (embeddings[fold != k], labels[fold != k], embeddings[fold == k], labels[fold == k])
             for k in range(config.folds)
         ]
-    tried = tuple((strength, _kept_back_auroc(splits, strength, config)) for strength in strengths)
+    tried = tuple(zip(strengths, _kept_back_auroc(splits, strengths, config), strict=True))
     best = max(tried, key=lambda pair: -np.inf if np.isnan(pair[1]) else pair[1])[0]
-    chosen = _fit(embeddings, labels, best, config)
-    return Probe(
-        mean=chosen.mean,
-        scale=chosen.scale,
-        weight=chosen.weight,
-        bias=chosen.bias,
-        l2_strength=best,
-        macro_auroc_by_strength=tried,
-    )
+    # Alone, so that what was tried beside it changes nothing.
+    return replace(next(_paths(embeddings, labels, [best], config)), macro_auroc_by_strength=tried)
 
 
-def _folds(patients: Sequence[str | None], config: ProbeConfig) -> Int[np.ndarray, "records"]:
-    """Returns the fold of each recording; patients are spread evenly, in an order of their own."""
+def patient_folds(
+    patients: Sequence[str | None], *, folds: int = 4, seed: int = 0
+) -> Int[np.ndarray, "records"]:
+    """Returns the fold of each recording; patients are spread evenly, in an order of their own.
+
+    Args:
+        patients: Whose each recording is; None is a patient of its own.
+        folds: How many.
+        seed: Of the order.
+
+    Raises:
+        InputError: If there are fewer patients than folds.
+    """
     names = own_names(patients)
     unique = sorted(set(names))
-    if len(unique) < config.folds:
+    if len(unique) < folds:
         raise InputError(
-            f"probe: got {len(unique)} patients for {config.folds} folds; "
+            f"probe: got {len(unique)} patients for {folds} folds; "
             "give more patients, or validation recordings."
         )
-    order = generator(config.seed, "probe folds").permutation(len(unique))
-    fold = {unique[place]: number % config.folds for number, place in enumerate(order)}
+    order = generator(seed, "probe folds").permutation(len(unique))
+    fold = {unique[place]: number % folds for number, place in enumerate(order)}
     return np.array([fold[name] for name in names], dtype=np.int64)
 
 
-def _kept_back_auroc(splits: Sequence[tuple[np.ndarray, ...]], strength: float, config: ProbeConfig) -> float:
-    """Returns the macro AUROC, each class averaged over the folds where it has both outcomes."""
-    per_class = [auroc(y, _fit(x0, y0, strength, config).predict_proba(x)) for x0, y0, x, y in splits]
-    return float(macro(macro(np.stack(per_class, axis=-1))))
+def _kept_back_auroc(
+    splits: Sequence[tuple[np.ndarray, ...]], strengths: Sequence[float], config: ProbeConfig
+) -> list[float]:
+    """Returns the macro AUROC of each strength, classes averaged over the folds that have both outcomes."""
+    per_class = [
+        [auroc(kept_labels, probe.predict_proba(kept)) for probe in _paths(x, y, strengths, config)]
+        for x, y, kept, kept_labels in splits
+    ]
+    return [float(value) for value in macro(macro(np.moveaxis(np.array(per_class), 0, -1)))]
 
 
-def _fit(
+def _paths(
     embeddings: Float[np.ndarray, "records features"],
     labels: Bool[np.ndarray, "records classes"],
-    strength: float,
+    strengths: Sequence[float],
     config: ProbeConfig,
-) -> Probe:
+) -> Iterator[Probe]:
+    """Yields the probe of each strength."""
     wide = embeddings.astype(np.float64)
     mean, deviation = wide.mean(axis=0), wide.std(axis=0)
     # A feature that is constant in training is switched off, not blown up.
     scale = np.where(deviation > 1e-9 * (1.0 + np.abs(mean)), deviation, np.inf)
-    standardised = (wide - mean) / scale
-    weight = np.zeros((labels.shape[1], wide.shape[1]))
     prevalence = (labels.sum(axis=0) + 0.5) / (len(labels) + 1.0)
-    bias = np.log(prevalence / (1.0 - prevalence))
-    for k in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
-        model = LogisticRegression(C=1.0 / strength, max_iter=config.maximum_iterations, tol=1e-4)
-        model.fit(standardised, labels[:, k])
-        weight[k], bias[k] = model.coef_[0], model.intercept_[0]
-    return Probe(mean=mean, scale=scale, weight=weight, bias=bias, l2_strength=strength)
+    has_both = labels.any(axis=0) & ~labels.all(axis=0)
+    path = logistic_paths(
+        (wide - mean) / scale, labels[:, has_both], strengths, maximum_iterations=config.maximum_iterations
+    )
+    for strength, (found, found_bias) in zip(strengths, path, strict=True):
+        weight = np.zeros((labels.shape[1], wide.shape[1]))
+        bias = np.log(prevalence / (1.0 - prevalence))
+        weight[has_both], bias[has_both] = found, found_bias
+        yield Probe(mean=mean, scale=scale, weight=weight, bias=bias, l2_strength=strength)
