@@ -70,3 +70,12 @@ def test_a_drawing_of_ones_own_takes_the_colours_of_the_page():
     assert "var(--series-2)" in svg
     assert "currentColor" in svg
     assert not re.search(r"#0[0-9a-f]{5}", svg)
+
+
+def test_of_many_systems_the_first_has_a_band():
+    def bands(count):
+        series = {f"s{k}": [(0.0, interval(0.5)), (1.0, interval(0.6))] for k in range(count)}
+        svg = line_figure(series, caption="c", axis="a", x_axis="x").svg
+        return svg.count("fill-opacity: 0.13")
+
+    assert bands(5) * 4 == bands(4)

@@ -26,6 +26,8 @@ _LINES = ("-", "--", ":", "-.")
 _LEGEND_ROW_IN = 0.19
 _LONG_NAME = 24
 """Characters: a legend with a longer name has one column."""
+_BANDS = 4
+"""More bands on top of each other say nothing."""
 _TICKED = 13
 """With no more places than this, each is named on the horizontal axis."""
 _STYLE: dict[Any, Any] = {
@@ -152,10 +154,13 @@ def interval_figure(
         draw_references(axes, references)
         drawn: dict[str, Any] = {}
         for number, (system, row) in enumerate(values.items()):
-            shift = 0.6 * ((number + 0.5) / len(values) - 0.5)
+            shift = 0.75 * ((number + 0.5) / len(values) - 0.5)
             shown = [(columns.index(c) + shift, i) for c, i in row.items() if i.value is not None]
             if shown:
-                drawn[system] = _draw_bars(axes, shown, SeriesStyle.of(number), line="none")
+                style = SeriesStyle.of(number)
+                drawn[system] = _draw_bars(
+                    axes, shown, style, line="none", size=5.0 if len(values) < 6 else 3.0
+                )
         axes.set_xticks(range(len(columns)), columns)
         axes.set_xlabel(columns_axis)
         axes.set_ylabel(axis)
@@ -187,7 +192,7 @@ def line_figure(
         x_axis: Name of the horizontal axis.
         references: Name to value of lines to compare with, chance for instance.
         log_x: Whether the horizontal axis is logarithmic.
-        bands: Intervals as bands; as bars otherwise.
+        bands: Intervals as bands, of more than four systems the first one's only; as bars otherwise.
     """
     points = {system: [(float(x), _interval(value)) for x, value in row] for system, row in series.items()}
     places = sorted({x for row in points.values() for x, _ in row})
@@ -198,9 +203,14 @@ def line_figure(
         drawn: dict[str, Any] = {}
         for number, (system, row) in enumerate(points.items()):
             shown = [(x, value) for x, value in row if value.value is not None]
-            if shown:
-                draw = _draw_band if bands else _draw_bars
-                drawn[system] = draw(axes, shown, SeriesStyle.of(number))
+            if not shown:
+                continue
+            style = SeriesStyle.of(number)
+            if bands:
+                has_band = number == 0 or len(points) <= _BANDS
+                drawn[system] = _draw_band(axes, shown, style, filled=has_band)
+            else:
+                drawn[system] = _draw_bars(axes, shown, style)
         if 0 < len(places) <= _TICKED:
             axes.set_xticks(places, [f"{place:g}" for place in places])
             axes.minorticks_off()
@@ -253,7 +263,12 @@ def with_own_ids(svg: str, prefix: str) -> str:
 
 
 def _draw_bars(
-    axes: Axes, points: Sequence[tuple[float, Interval]], style: SeriesStyle, *, line: str | None = None
+    axes: Axes,
+    points: Sequence[tuple[float, Interval]],
+    style: SeriesStyle,
+    *,
+    line: str | None = None,
+    size: float = 4.5,
 ) -> Any:
     """Draws points with bars; returns what stands in the legend."""
     centre, low, high = _bounds(points)
@@ -264,16 +279,19 @@ def _draw_bars(
         marker=style.marker,
         color=style.color,
         linestyle=style.linestyle if line is None else line,
-        markersize=5,
-        capsize=2,
+        markersize=size,
+        capsize=0.4 * size,
     )
 
 
-def _draw_band(axes: Axes, points: Sequence[tuple[float, Interval]], style: SeriesStyle) -> Any:
+def _draw_band(
+    axes: Axes, points: Sequence[tuple[float, Interval]], style: SeriesStyle, *, filled: bool
+) -> Any:
     """Draws a line within a band; returns what stands in the legend."""
     places = [x for x, _ in points]
     centre, low, high = _bounds(points)
-    axes.fill_between(places, low, high, color=style.color, alpha=0.13, linewidth=0)
+    if filled:
+        axes.fill_between(places, low, high, color=style.color, alpha=0.13, linewidth=0)
     (drawn,) = axes.plot(
         places,
         centre,

@@ -28,7 +28,7 @@ tbody th { font-weight: 600; }
 .range { color: var(--soft); white-space: nowrap; font-size: .85em; }
 .none { color: var(--soft); font-style: italic; }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
-figure { margin: 1rem 0 0; flex: 1 1 20rem; max-width: 30rem; min-width: 0; }
+figure { margin: 1rem 0 0; flex: 1 1 26rem; max-width: 30rem; min-width: 0; }
 figcaption { font-weight: 600; margin-bottom: .25rem; }
 svg { width: 100%; height: auto; display: block; color: var(--ink); font-family: inherit; }
 svg text { font-family: inherit; }
