@@ -1,8 +1,8 @@
 """Writing WFDB: a text header (``.hea``) beside one data file (``.dat``) of 16-bit integers, format 16.
 
 The `wfdb` package writes as well (`wrsamp`), at 76 recordings of ten seconds and twelve leads in a second on
-one core; a benchmark's conditions are a million recordings, and this is some twenty times as fast. The package
-serves the tests as the second reader.
+one core; a benchmark has a million of them under its conditions, and this is some twenty times as fast. The
+package serves the tests as the second reader.
 
 Source: WFDB header and signal file formats, https://physionet.org/physiotools/wag/.
 """
