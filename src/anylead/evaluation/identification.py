@@ -15,6 +15,9 @@ from jaxtyping import Bool, Float, Int
 from anylead.errors import InputError
 from anylead.evaluation.results import Subset
 
+_DECIMALS = 12
+"""Of similarities: beyond them stands what rounding makes of equal ones."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Protocol:
@@ -30,6 +33,8 @@ class Protocol:
     """Known to be of the date of enrolment."""
     cross_session: Bool[np.ndarray, "probes"]
     """Known to be of another date than the enrolment."""
+    gap_days: Float[np.ndarray, "probes"]
+    """Whole days from the date of enrolment to the date of the probe; NaN where one is not known."""
     duplicates_dropped: int = 0
 
     @property
@@ -42,13 +47,17 @@ class Protocol:
         """Returns the protocol with the probes of one kind only; the gallery stays whole."""
         if subset == "all":
             return self
-        chosen = self.same_day if subset == "same_day" else self.cross_session
+        return self.where(self.same_day if subset == "same_day" else self.cross_session)
+
+    def where(self, chosen: Bool[np.ndarray, "probes"]) -> "Protocol":
+        """Returns the protocol with the chosen probes only; the gallery stays whole."""
         return replace(
             self,
             probes=self.probes[chosen],
             probe_person=self.probe_person[chosen],
             same_day=self.same_day[chosen],
             cross_session=self.cross_session[chosen],
+            gap_days=self.gap_days[chosen],
         )
 
 
@@ -103,6 +112,7 @@ def gallery_and_probes(
         probe_person=right,
         same_day=known & (day == enrolled),
         cross_session=known & (day != enrolled),
+        gap_days=np.where(known, (day - enrolled).astype(np.float64), np.nan),
         duplicates_dropped=count - len(kept),
     )
 
@@ -117,7 +127,15 @@ def cosine_similarity(
     """
     if not (np.isfinite(probes).all() and np.isfinite(gallery).all()):
         raise InputError("identification: an embedding holds NaN or infinity; leave that recording out.")
-    return np.asarray(_unit_length(probes) @ _unit_length(gallery).T, dtype=np.float64)
+    # Equal entries must tie: the order of summation of a matrix product depends on the column.
+    return np.asarray(np.round(unit_length(probes) @ unit_length(gallery).T, _DECIMALS), dtype=np.float64)
+
+
+def unit_length(vectors: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows features"]:
+    """Returns every vector divided by its Euclidean length; a vector of zeros stays one."""
+    wide = vectors.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.asarray(np.divide(wide, length, out=np.zeros_like(wide), where=length > 0.0))
 
 
 def pessimistic_ranks(
@@ -146,9 +164,3 @@ def _without_duplicates(rows: np.ndarray, hashes: Sequence[str] | None) -> list[
         return [int(row) for row in rows]
     first = {hashes[row]: int(row) for row in reversed(rows)}
     return [int(row) for row in rows if first[hashes[row]] == row]
-
-
-def _unit_length(vectors: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows features"]:
-    wide = vectors.astype(np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.asarray(np.divide(wide, length, out=np.zeros_like(wide), where=length > 0.0))

@@ -14,9 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import ndtri
 
 MINIMUM_FALSE_ACCEPTANCES = 10
 """A false acceptance rate is only looked at where it means this many comparisons or more."""
+
+
+def is_resolved(false_acceptance_rate: float, comparisons: int) -> bool:
+    """Says whether comparisons are enough to look at a false acceptance rate."""
+    # A product such as 1000 * 0.01 may fall short of 10 by rounding.
+    return comparisons * false_acceptance_rate >= MINIMUM_FALSE_ACCEPTANCES * (1.0 - 1e-12)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,16 +78,16 @@ def operating_points(
     bins = np.searchsorted(levels, similarity, side="left") + np.searchsorted(
         levels, similarity, side="right"
     )
-    is_impostor = np.ones(similarity.shape, dtype=bool)
-    is_impostor[np.arange(len(right)), right] = False
-    probe, person = np.nonzero(is_impostor)
-    pair_bin = bins[probe, person]
+    # A probe with its own entry is no impostor pair: it is put behind the bins that are kept.
+    kept = 2 * len(levels) + 1
+    bins[np.arange(len(right)), right] = kept
+    pair_bin = bins.ravel()
     draws = len(probe_weights)
     false_acceptance = np.full((draws, 2 * len(levels) + 2), np.nan)
     false_rejection = np.full_like(false_acceptance, np.nan)
     for draw in range(draws):
-        pairs = probe_weights[draw, probe] * person_weights[draw, person]
-        impostors = np.bincount(pair_bin, weights=pairs, minlength=2 * len(levels) + 1)
+        pairs = np.multiply.outer(probe_weights[draw], person_weights[draw]).ravel()
+        impostors = np.bincount(pair_bin, weights=pairs, minlength=kept + 1)[:kept]
         genuine = np.bincount(level, weights=probe_weights[draw], minlength=len(levels))
         if impostors.sum() <= 0.0 or genuine.sum() <= 0.0:
             continue
@@ -89,3 +96,36 @@ def operating_points(
         false_acceptance[draw] = np.append(not_below, 0.0) / not_below[0]
         false_rejection[draw] = np.repeat(rejected, 2) / rejected[-1]
     return OperatingPoints(false_acceptance=false_acceptance, false_rejection=false_rejection)
+
+
+def det_curve(points: OperatingPoints, *, most: int = 200) -> Float[np.ndarray, "points 2"]:
+    """Returns the detection error trade-off of the first draw: false acceptance and false rejection rates.
+
+    Where there are more corners than asked for, those are kept that lie evenly along the curve on the probit
+    scale of a DET plot; rates of 0 and 1, which that scale does not have, count there as half of the
+    smallest step.
+
+    Args:
+        points: From `operating_points`.
+        most: Points to return at most, both ends included; at least 2.
+
+    Returns:
+        From accepting everyone (1, 0) to accepting nobody (0, 1); no point where the rates are undefined.
+
+    Source: Martin et al. 1997, "The DET curve in assessment of detection task performance".
+    """
+    curve = np.stack([points.false_acceptance[0], points.false_rejection[0]], axis=1)
+    if np.isnan(curve).any():
+        return np.asarray(curve[:0])
+    moved = np.any(curve[1:] != curve[:-1], axis=1)
+    curve = curve[np.concatenate([[True], moved])]
+    if len(curve) <= most:
+        return np.asarray(curve)
+    steps = np.abs(np.diff(curve, axis=0))
+    edge = 0.5 * min(float(steps[steps > 0.0].min()), 0.5)
+    plane = ndtri(np.clip(curve, edge, 1.0 - edge))
+    along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(plane, axis=0)).sum(axis=1))])
+    kept = np.searchsorted(along, np.linspace(0.0, along[-1], most))
+    # Corners that the clipping puts on the ends of the plane are further ones of the same end.
+    kept[0], kept[-1] = 0, len(curve) - 1
+    return np.asarray(curve[np.unique(kept)])
