@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float32, Int32
 from anylead.errors import InputError
 
 Task = Literal["classification", "identification"]
-Session = Literal["same_day", "cross_session", "unknown"]
-SESSIONS: tuple[Session, ...] = ("same_day", "cross_session", "unknown")
+SESSIONS = ("same_day", "cross_session", "unknown")
+"""Whether a probe is of the day of enrolment."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -90,8 +90,8 @@ class IdentificationBlock:
     """To the right person's enrolment."""
     best_other_similarity: Float32[np.ndarray, "records"]
     """To the most similar other person's; -inf where nobody else is enrolled."""
-    sessions: tuple[Session, ...]
-    """Whether the probe is of the day of enrolment."""
+    sessions: tuple[str, ...]
+    """One of `SESSIONS` a probe."""
 
     def __post_init__(self) -> None:
         parts = (self.ranks, self.enrolled, self.own_similarity, self.best_other_similarity, self.sessions)
