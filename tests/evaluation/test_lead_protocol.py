@@ -8,10 +8,9 @@ import pytest
 
 from anylead.errors import InputError
 from anylead.evaluation.bootstrap import percentile_interval
+from anylead.evaluation.lead_importance import falls_from, lead_importance
 from anylead.evaluation.lead_protocol import (
-    falls_from,
     lead_curve,
-    lead_importance,
     lead_number,
     sample_subsets,
     write_lead_csv,
@@ -141,7 +140,12 @@ def test_importance_is_the_paired_fall():
     assert lead_i.alone.value == pytest.approx(everyone[0] - 0.2)
     assert v1.fall.value == pytest.approx(-0.01)
     assert v1.alone is None
-    assert falls_from(everyone, {"I": everyone - 0.03})["I"] == lead_i.fall
+
+
+def test_a_fault_costs_what_it_costs_on_the_same_patients():
+    clean = np.array([0.8, 0.7, 0.9])
+    fall = falls_from(clean, {"wrong-LA-RA": clean - 0.1})["wrong-LA-RA"]
+    assert (fall.value, fall.low, fall.high) == pytest.approx((0.1, 0.1, 0.1))
 
 
 def test_csv_has_every_subset_size_and_number(tmp_path):

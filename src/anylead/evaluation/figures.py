@@ -18,6 +18,8 @@ from anylead.evaluation.results import Interval, defined
 WIDTH_IN, HEIGHT_IN = 4.4, 2.9
 INK = "#010203"
 """Stand-in that becomes the colour of the page's text."""
+PAPER = "#010204"
+"""Stand-in that becomes the colour of the page."""
 SERIES = ("#0100f1", "#0100f2", "#0100f3", "#0100f4", "#0100f5", "#0100f6")
 """Stand-ins that become colours of the page's style sheet."""
 _MARKERS = "osD^vPX"
@@ -76,7 +78,7 @@ class SeriesStyle:
 
 @contextmanager
 def drawing(width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> Iterator[tuple[Canvas, Axes]]:
-    """Gives an empty drawing in the style of the page; colour it with `INK` and `SERIES` only.
+    """Gives an empty drawing in the style of the page; colour it with `INK`, `PAPER` and `SERIES` only.
 
     Args:
         width_in: In inches; 4.4 fills a telephone with text that can be read.
@@ -126,7 +128,7 @@ def to_svg(canvas: Canvas) -> str:
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px[^;\"]*", r"font-size: \1px", svg)
-    svg = svg.replace(INK, "currentColor")
+    svg = svg.replace(INK, "currentColor").replace(PAPER, "var(--page)")
     for number, stand_in in enumerate(SERIES, start=1):
         svg = svg.replace(stand_in, f"var(--series-{number})")
     return svg.strip()

@@ -119,12 +119,12 @@ def lead_curve(
             "take the subsets of sample_subsets."
         )
     by_size = _size_values(scores, sample)
-    judged = {leads: _interval(scores[leads]) for leads in sample if leads in scores}
+    judged = {leads: score_interval(scores[leads]) for leads in sample if leads in scores}
     return LeadCurve(
         system=system,
         kind=kind,
         metric=metric,
-        number=_interval(np.mean(list(by_size.values()), axis=0)),
+        number=score_interval(np.mean(list(by_size.values()), axis=0)),
         sizes=tuple(_size_score(size, values, judged, sample) for size, values in by_size.items()),
         subsets=tuple(SubsetScore(leads=leads, score=score) for leads, score in judged.items()),
         missing=tuple(leads for leads in sample if leads not in scores),
@@ -145,80 +145,6 @@ def lead_number(
     """
     sample = sample_subsets() if sample is None else tuple(sample)
     return np.asarray(np.mean(list(_size_values(scores, sample).values()), axis=0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeadWorth:
-    """What one lead is worth to one system."""
-
-    lead: str
-    fall: Interval
-    """Score with all leads less the score without this one: above zero where the lead helps."""
-    alone: Interval | None = None
-    """Score from this lead alone; None where that was not asked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeadImportance:
-    """What each lead is worth to one system."""
-
-    system: str
-    kind: Kind
-    metric: str
-    all_leads: Interval
-    leads: tuple[LeadWorth, ...]
-
-
-def lead_importance(
-    all_leads: Float[np.ndarray, "draws1"],
-    without: Mapping[str, Float[np.ndarray, "draws1"]],
-    alone: Mapping[str, Float[np.ndarray, "draws1"]] | None = None,
-    *,
-    system: str,
-    kind: Kind = "shift",
-    metric: str = "macro AUROC",
-) -> LeadImportance:
-    """Returns what each lead is worth, falls taken resample by resample.
-
-    Args:
-        all_leads: Score with all leads, from all patients and then from each resample.
-        without: Lead to the score without it.
-        alone: Lead to the score from it alone.
-        system: What to call the system.
-        kind: On what the probe was trained.
-        metric: What the scores are.
-
-    Raises:
-        InputError: If the numbers of resamples differ.
-    """
-    falls = falls_from(all_leads, without)
-    alone = alone or {}
-    return LeadImportance(
-        system=system,
-        kind=kind,
-        metric=metric,
-        all_leads=_interval(all_leads),
-        leads=tuple(
-            LeadWorth(lead=lead, fall=fall, alone=_interval(alone[lead]) if lead in alone else None)
-            for lead, fall in falls.items()
-        ),
-    )
-
-
-def falls_from(
-    clean: Float[np.ndarray, "draws1"], changed: Mapping[str, Float[np.ndarray, "draws1"]]
-) -> dict[str, Interval]:
-    """Returns by how much the score falls under each condition, taken resample by resample.
-
-    Args:
-        clean: Score without any condition, from all patients and then from each resample.
-        changed: Condition to the score under it, on the same recordings and resamples.
-
-    Raises:
-        InputError: If the numbers of resamples differ.
-    """
-    _check_draws([clean, *changed.values()])
-    return {name: _interval(clean - values) for name, values in changed.items()}
 
 
 def write_lead_csv(curves: Sequence[LeadCurve], path: Path) -> Path:
@@ -250,13 +176,36 @@ def write_lead_csv(curves: Sequence[LeadCurve], path: Path) -> Path:
     return path
 
 
+def score_interval(values: Float[np.ndarray, "draws1"]) -> Interval:
+    """Returns a score with its interval.
+
+    Args:
+        values: From all patients, then from each resample.
+    """
+    return percentile_interval(float(values[0]), values[1:])
+
+
+def check_draws(values: Sequence[np.ndarray]) -> None:
+    """Refuses scores that cannot have been taken on the same resamples.
+
+    Raises:
+        InputError: If their numbers differ.
+    """
+    lengths = sorted({len(one) for one in values})
+    if len(lengths) > 1:
+        raise InputError(
+            f"lead protocol: scores come with {lengths[0] - 1} and with {lengths[-1] - 1} resamples; "
+            "judge all conditions on the same draws."
+        )
+
+
 def _size_values(
     scores: Mapping[Leads, Float[np.ndarray, "draws1"]], sample: Sequence[Leads]
 ) -> dict[int, Float[np.ndarray, "draws1"]]:
     """Returns the mean over the subsets of each size, NaN where one of them was not judged."""
     if not scores:
         raise InputError("lead curve: got no score; judge at least one subset of the leads.")
-    _check_draws(list(scores.values()))
+    check_draws(list(scores.values()))
     nothing = np.full_like(next(iter(scores.values())), np.nan)
     by_size: dict[int, list[np.ndarray]] = {}
     for leads in sample:
@@ -274,28 +223,15 @@ def _size_score(
     ]
     return SizeScore(
         size=size,
-        score=_interval(values),
+        score=score_interval(values),
         subsets=sum(len(leads) == size for leads in sample),
         worst=min(known, key=lambda pair: pair[0])[1] if known else None,
         best=max(known, key=lambda pair: pair[0])[1] if known else None,
     )
 
 
-def _check_draws(values: Sequence[np.ndarray]) -> None:
-    lengths = sorted({len(one) for one in values})
-    if len(lengths) > 1:
-        raise InputError(
-            f"lead protocol: scores come with {lengths[0] - 1} and with {lengths[-1] - 1} resamples; "
-            "judge all conditions on the same draws."
-        )
-
-
 def _lot(seed: int, leads: Leads) -> str:
     return hashlib.sha256(f"{seed}/{','.join(leads)}".encode()).hexdigest()
-
-
-def _interval(values: Float[np.ndarray, "draws1"]) -> Interval:
-    return percentile_interval(float(values[0]), values[1:])
 
 
 def _text(leads: Leads) -> str:
