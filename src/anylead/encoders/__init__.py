@@ -1,15 +1,23 @@
-"""Encoders. Adding one: its file, one line in `AnyEncoderConfig`, one test."""
+"""Encoders. Adding one: its file, a line in `AnyEncoderConfig`, `ENCODERS` and `DEFAULT_SIZES`, one test."""
 
 from anylead.encoders.base import Encoder, Features, Readout, Tokens
 from anylead.encoders.conv_transformer import ConvTransformer, ConvTransformerConfig
+from anylead.encoders.resnet1d import ResNet1d, ResNet1dConfig
+from anylead.encoders.s4 import S4, S4Config
+from anylead.errors import ConfigError
 
-AnyEncoderConfig = ConvTransformerConfig
-"""Union of every encoder's configuration."""
+AnyEncoderConfig = ConvTransformerConfig | ResNet1dConfig | S4Config
+"""Union of every encoder's configuration; no two accept the same full set of names."""
 
 ENCODERS: dict[str, tuple[type[AnyEncoderConfig], type[Encoder]]] = {
     "conv_transformer": (ConvTransformerConfig, ConvTransformer),
+    "resnet1d": (ResNet1dConfig, ResNet1d),
+    "s4": (S4Config, S4),
 }
 """Name in a bundle -> configuration and class."""
+
+DEFAULT_SIZES: dict[str, str] = {"conv_transformer": "mini", "resnet1d": "small", "s4": "tiny"}
+"""Name in a bundle -> the size that is meant where none is named: one that a CPU can train."""
 
 
 def build_encoder(config: AnyEncoderConfig) -> Encoder:
@@ -25,15 +33,35 @@ def encoder_kind(encoder: Encoder) -> str:
     return next(name for name, (_, cls) in ENCODERS.items() if type(encoder) is cls)
 
 
+def named_encoder(name: str) -> AnyEncoderConfig:
+    """Returns the configuration that ``NAME`` or ``NAME:SIZE`` means, such as ``resnet1d`` or ``s4:base``.
+
+    Raises:
+        ConfigError: If there is no such encoder, or no such size of it.
+    """
+    kind, _, size = name.partition(":")
+    if kind not in ENCODERS:
+        raise ConfigError(
+            f"encoder: got {name!r}; give NAME or NAME:SIZE, where NAME is one of {', '.join(ENCODERS)}."
+        )
+    return ENCODERS[kind][0].named(size or DEFAULT_SIZES[kind])
+
+
 __all__ = [
+    "DEFAULT_SIZES",
     "ENCODERS",
+    "S4",
     "AnyEncoderConfig",
     "ConvTransformer",
     "ConvTransformerConfig",
     "Encoder",
     "Features",
     "Readout",
+    "ResNet1d",
+    "ResNet1dConfig",
+    "S4Config",
     "Tokens",
     "build_encoder",
     "encoder_kind",
+    "named_encoder",
 ]
