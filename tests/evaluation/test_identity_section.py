@@ -55,7 +55,7 @@ def test_rates_are_systems_against_lead_sets(section, judged):
     assert grid.rows[0][1] == judged["new", "12"].result.tar["0.01"].rate
 
 
-def test_curves_stand_open_for_the_first_lead_set_and_folded_for_others(section, judged):
+def test_curves_stand_open_for_one_lead_set_and_folded_for_others(section, judged):
     grid = table(section, "Rank-1 by time since enrolment, 12 leads")
     assert grid.columns == ("System", "same day", "31-182 days", "any other day")
     assert grid.rows[0][1] == judged["new", "12"].result.gaps[0].rank1
@@ -92,6 +92,14 @@ def test_notes_say_on_what_and_what_is_missing(section):
     )
     # What is the same for both lead sets is said once.
     assert notes.count("No open-set rate at a false acceptance rate of 0.1:") == 1
+
+
+def test_figures_are_of_the_lead_set_with_the_most_probes(judged):
+    fewer = judge("new", persons=12, lead_set="6").result
+    section = identity_suite_section([fewer, judged["new", "12"].result])
+    assert all("12 leads" in figure.caption for figure in section.figures)
+    assert table(section, "Rank-1 by recordings enrolled, 6 leads").folded
+    assert not table(section, "Rank-1 by recordings enrolled, 12 leads").folded
 
 
 def test_what_differs_between_lead_sets_is_said_with_its_leads(judged):

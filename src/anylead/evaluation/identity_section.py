@@ -26,7 +26,7 @@ def identity_suite_section(
     notes: Sequence[str] = (),
     drawn: Sequence[str] | None = None,
 ) -> Section:
-    """Returns tables of systems against lead sets, and curves and figures of the first lead set.
+    """Returns tables of systems against lead sets, and figures of the lead set that has the most probes.
 
     Args:
         suites: Any systems and lead sets; missing pairs stay empty.
@@ -40,12 +40,13 @@ def identity_suite_section(
     lead_sets = list(dict.fromkeys(one.lead_set for one in suites))
     systems = list(dict.fromkeys(one.system for one in suites))
     names = systems[:_MOST_DRAWN] if drawn is None else [name for name in drawn if name in systems]
-    first = [one for one in suites if one.lead_set == lead_sets[0]]
-    shown = {one.system: one for name in names for one in first if one.system == name}
+    main = max(suites, key=lambda one: one.probes).lead_set
+    in_main = {one.system: one for one in suites if one.lead_set == main}
+    shown = {name: in_main[name] for name in names if name in in_main}
     tables = _rate_tables(suites)
     for lead_set in lead_sets:
         own = [one for one in suites if one.lead_set == lead_set]
-        tables += _curve_tables(own, column_name(lead_set), folded=lead_set != lead_sets[0])
+        tables += _curve_tables(own, column_name(lead_set), folded=lead_set != main)
     told = [*notes, INTERVAL_NOTE, *_sizes(suites), _HOW]
     told += [_HOW_OPEN_SET] if any(one.open_set for one in suites) else []
     told += [_HOW_GAP] if any(one.gaps for one in suites) else []
@@ -59,7 +60,7 @@ def identity_suite_section(
         title=title,
         notes=tuple(told),
         tables=(*tables, *_difference_table(differences)),
-        figures=tuple(_figures(shown, column_name(lead_sets[0]))) if shown else (),
+        figures=tuple(_figures(shown, column_name(main))) if shown else (),
     )
 
 

@@ -81,13 +81,15 @@ def operating_points(
     # A probe with its own entry is no impostor pair: it is put behind the bins that are kept.
     kept = 2 * len(levels) + 1
     bins[np.arange(len(right)), right] = kept
-    pair_bin = bins.ravel()
     draws = len(probe_weights)
     false_acceptance = np.full((draws, 2 * len(levels) + 2), np.nan)
     false_rejection = np.full_like(false_acceptance, np.nan)
     for draw in range(draws):
-        pairs = np.multiply.outer(probe_weights[draw], person_weights[draw]).ravel()
-        impostors = np.bincount(pair_bin, weights=pairs, minlength=kept + 1)[:kept]
+        # Who is not drawn has no pair: that leaves four tenths of them.
+        probes, persons = np.flatnonzero(probe_weights[draw]), np.flatnonzero(person_weights[draw])
+        pairs = np.multiply.outer(probe_weights[draw, probes], person_weights[draw, persons])
+        pair_bin = bins[probes][:, persons]
+        impostors = np.bincount(pair_bin.ravel(), weights=pairs.ravel(), minlength=kept + 1)[:kept]
         genuine = np.bincount(level, weights=probe_weights[draw], minlength=len(levels))
         if impostors.sum() <= 0.0 or genuine.sum() <= 0.0:
             continue
