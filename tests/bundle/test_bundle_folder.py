@@ -150,7 +150,7 @@ def test_a_config_that_is_not_ours_is_refused(saved, text, message):
         ),
         (
             {"heads": {"x": {"kind": "tree", "config": {}}}},
-            "holds a head of kind 'tree' .* knows linear, arcface",
+            "holds a head of kind 'tree' .* knows linear, attentive, arcface",
         ),
         ({"encoder": {"layers": "two"}}, r"encoder.layers: got 'two'.*config.json cannot be used"),
         ({"preparation": {"steps": [{"kind": "magic"}]}}, "unknown step 'magic'.*config.json cannot be used"),

@@ -8,18 +8,31 @@ import torch
 import anylead.heads
 from anylead.batch import Batch
 from anylead.encoders import ConvTransformer, ConvTransformerConfig, Readout
-from anylead.errors import InputError
-from anylead.heads import HEADS, ArcFaceConfig, ArcFaceHead, HeadConfig, LinearHead, build_head, head_kind
+from anylead.errors import ConfigError, InputError
+from anylead.heads import (
+    HEADS,
+    ArcFaceConfig,
+    ArcFaceHead,
+    AttentiveConfig,
+    AttentiveHead,
+    ClassificationHead,
+    HeadConfig,
+    build_head,
+    head_kind,
+)
 from anylead.heads.arcface import arcface_loss, margin_logits
-from anylead.heads.linear import multilabel_loss
+from anylead.heads.classification import multilabel_loss
 from anylead.leads import STANDARD_12
 from anylead.nn.loss import Progress
 
 START = Progress(step=0, total_steps=1)
 CONFIGS = {
     "linear": HeadConfig(classes=("a", "b", "c")),
+    "attentive": AttentiveConfig(classes=("a", "b", "c")),
     "arcface": ArcFaceConfig(classes=("p", "q", "r")),
 }
+PIECES = {"base", "classification"}
+"""Files that hold what heads have in common rather than a head."""
 
 
 @pytest.fixture
@@ -50,7 +63,7 @@ def make_batch(rows=4, samples=320):
 
 
 def test_every_head_file_is_in_the_union():
-    files = {path.stem for path in Path(anylead.heads.__file__).parent.glob("*.py")} - {"__init__", "base"}
+    files = {path.stem for path in Path(anylead.heads.__file__).parent.glob("*.py")} - {"__init__"} - PIECES
     assert files == {cls.__module__.rsplit(".", 1)[1] for _, cls in HEADS.values()}
     assert set(CONFIGS) == set(HEADS)
 
@@ -58,6 +71,12 @@ def test_every_head_file_is_in_the_union():
 @pytest.mark.parametrize("kind", sorted(HEADS))
 @pytest.mark.parametrize("pooling", ["mean", "mean_std", "mean_std_max"])
 def test_every_head_reads_what_it_is_told_and_learns(kind, pooling, encoder):
+    if kind == "attentive" and pooling != "mean":
+        with pytest.raises(
+            ConfigError, match=f"got pooling {pooling}; it pools by attention: leave pooling at"
+        ):
+            replace(CONFIGS[kind], readout=Readout(pooling=pooling))
+        return
     config = replace(CONFIGS[kind], readout=Readout(layer=1, pooling=pooling))
     head = build_head(kind, config, encoder)
     assert head_kind(head) == kind
@@ -78,8 +97,10 @@ def test_multilabel_loss_by_hand_and_without_unknown_targets():
     assert loss.count.item() == 2
 
 
-def test_probabilities_are_the_logits_sigmoid(encoder):
-    head = LinearHead(CONFIGS["linear"], encoder)
+@pytest.mark.parametrize("kind", ["linear", "attentive"])
+def test_probabilities_are_the_logits_sigmoid(kind, encoder):
+    head = build_head(kind, CONFIGS[kind], encoder)
+    assert isinstance(head, ClassificationHead)
     batch = make_batch()
     assert torch.allclose(head.probabilities(encoder, batch), torch.sigmoid(head(encoder, batch)))
 
@@ -116,7 +137,31 @@ def test_identity_embeddings_have_length_one(encoder):
 
 def test_missing_targets_are_refused(encoder):
     bare = replace(make_batch(), target=None, identity=None)
-    with pytest.raises(InputError, match="the batch has no targets"):
-        LinearHead(CONFIGS["linear"], encoder).loss(encoder, bare, draws=None, progress=START)
+    for kind in ("linear", "attentive"):
+        with pytest.raises(InputError, match="the batch has no targets"):
+            build_head(kind, CONFIGS[kind], encoder).loss(encoder, bare, draws=None, progress=START)
     with pytest.raises(InputError, match="the batch has no identities"):
         ArcFaceHead(CONFIGS["arcface"], encoder).loss(encoder, bare, draws=None, progress=START)
+
+
+def test_an_attentive_head_reads_a_recording_the_same_alone_and_padded(encoder):
+    head = AttentiveHead(CONFIGS["attentive"], encoder)
+    torch.nn.init.normal_(head.pool.query, std=2.0)
+    whole = make_batch(rows=2)
+    short = torch.arange(320) < torch.tensor([320, 200])[:, None]
+    signal = torch.where(short[:, None], whole.signal, float("nan"))
+    together = head(encoder, replace(whole, signal=signal, sample_mask=short, padded=True))
+    alone = replace(
+        make_batch(rows=1, samples=200),
+        signal=whole.signal[1:, :, :200],
+        row=torch.tensor([1]),
+    )
+    torch.testing.assert_close(together[1:], head(encoder, alone), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(together[:1], head(encoder, whole)[:1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_attention_heads_divide_the_dimension(number, encoder):
+    config = replace(CONFIGS["attentive"], attention_heads=number)
+    with pytest.raises(ConfigError, match=f"got {number} attention heads for an encoder of dimension 32"):
+        AttentiveHead(config, encoder)

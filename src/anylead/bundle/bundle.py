@@ -25,7 +25,7 @@ from anylead.config import to_plain
 from anylead.encoders import Encoder, encoder_kind
 from anylead.encoders.base import Readout, device_of
 from anylead.errors import BundleError, InputError
-from anylead.heads import Head, LinearHead
+from anylead.heads import ClassificationHead, Head
 from anylead.preparation import Preparation
 from anylead.provenance import canonical_json, environment
 from anylead.record import Record
@@ -279,7 +279,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         Raises:
             InputError: If there is no such head, or none is named and there is not exactly one.
         """
-        names = [name for name, module in self.heads.items() if isinstance(module, LinearHead)]
+        names = [name for name, module in self.heads.items() if isinstance(module, ClassificationHead)]
         if head in names:
             return str(head)
         if head is None and len(names) == 1:
@@ -301,7 +301,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         Raises:
             InputError: As `predict_proba`.
         """
-        module = cast(LinearHead, self.heads[self.classification_head(head)])
+        module = cast(ClassificationHead, self.heads[self.classification_head(head)])
         return lambda batch: module.probabilities(self.encoder, batch)
 
     def run(

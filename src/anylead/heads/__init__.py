@@ -2,11 +2,14 @@
 
 from anylead.encoders.base import Encoder
 from anylead.heads.arcface import ArcFaceConfig, ArcFaceHead
+from anylead.heads.attentive import AttentiveConfig, AttentiveHead
 from anylead.heads.base import Head, HeadConfig
+from anylead.heads.classification import ClassificationHead
 from anylead.heads.linear import LinearHead
 
 HEADS: dict[str, tuple[type[HeadConfig], type[Head]]] = {
     "linear": (HeadConfig, LinearHead),
+    "attentive": (AttentiveConfig, AttentiveHead),
     "arcface": (ArcFaceConfig, ArcFaceHead),
 }
 """Name in a bundle -> configuration and class."""
@@ -26,6 +29,9 @@ __all__ = [
     "HEADS",
     "ArcFaceConfig",
     "ArcFaceHead",
+    "AttentiveConfig",
+    "AttentiveHead",
+    "ClassificationHead",
     "Head",
     "HeadConfig",
     "LinearHead",
