@@ -51,6 +51,7 @@ def test_rates_are_systems_against_lead_sets(section, judged):
         assert grid.columns == ("System", "12 leads", "lead I")
         assert [row[0] for row in grid.rows] == ["new", "old"]
         assert grid.rows[1][2] == getattr(judged["old", "I"].result, name)
+    assert table(section, "Rank-5").folded
     grid = table(section, "True acceptance at a false acceptance rate of 0.01")
     assert grid.rows[0][1] == judged["new", "12"].result.tar["0.01"].rate
 
@@ -86,7 +87,7 @@ def test_differences_say_where_and_how_sure(section, judged):
 def test_notes_say_on_what_and_what_is_missing(section):
     notes = " ".join(section.notes)
     assert "60 probes of 30 persons among 30 enrolled, 1740 impostor comparisons." in notes
-    assert "Not scored, 1-30 days: 0 persons; 10 are needed." in notes
+    assert "than 10: 1-30 days (0), 183-365 days (0), over a year (0)." in notes
     assert (
         "No true acceptance at a false acceptance rate of 0.001: 1740 impostor comparisons are 1.7" in notes
     )

@@ -8,7 +8,8 @@ from anylead.errors import InputError
 from anylead.evaluation.bootstrap import patient_draws
 from anylead.evaluation.evaluate import evaluate_identification, paired_difference
 from anylead.evaluation.identification import gallery_and_probes
-from anylead.evaluation.identity_suite import ANOTHER_DAY, evaluate_identity_suite, identity_difference
+from anylead.evaluation.identity_parts import ANOTHER_DAY, rank_counts
+from anylead.evaluation.identity_suite import evaluate_identity_suite, identity_difference
 
 FEATURES = 12
 GAPS = np.array([0, 0, 10, 100, 300, 500])
@@ -71,11 +72,19 @@ def test_curves_begin_and_end_where_they_must(judged):
     assert len(result.det) <= 200
 
 
-def test_ranks_end_with_the_gallery():
-    embeddings, names, dates = recordings(persons=3, each=2)
-    result = judge(embeddings, names, dates).result
-    assert result.median_rank in (1.0, 2.0, 3.0)
-    assert sum(count.probes for count in result.ranks) == 3
+def test_bands_of_places_cover_the_gallery():
+    counts = rank_counts(np.array([1, 1, 2, 4, 200, 199]), enrolled=200)
+    assert [(str(count), count.probes) for count in counts] == [
+        ("1", 2),
+        ("2", 1),
+        ("3-5", 1),
+        ("6-10", 0),
+        ("11-20", 0),
+        ("21-50", 0),
+        ("51-100", 0),
+        ("101-200", 2),
+    ]
+    assert [str(count) for count in rank_counts(np.array([3]), enrolled=3)] == ["1", "2", "3"]
 
 
 def test_every_gap_has_the_probes_of_its_dates(judged):
@@ -106,7 +115,7 @@ def test_a_gap_of_few_persons_is_named_and_not_scored():
     assert scored
     assert unscored
     assert all(gap.persons >= 10 for gap in scored)
-    assert all(f"{gap.persons} persons; 10 are needed" == gap.reason for gap in unscored)
+    assert all(f"persons: {gap.persons}; 10 are needed" == gap.reason for gap in unscored)
     assert all(gap.persons < 10 and gap.eer is None for gap in unscored)
 
 

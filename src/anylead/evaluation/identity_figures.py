@@ -1,13 +1,23 @@
-"""Figures of identification that the general ones do not make: DET on probit axes, and the open set."""
+"""Figures of identification: curves of rates, DET on probit axes, and the open set."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import ndtri
 
-from anylead.evaluation.figures import INK, Figure, SeriesStyle, add_legend, drawing, to_svg
+from anylead.evaluation.figures import (
+    INK,
+    Figure,
+    SeriesStyle,
+    add_legend,
+    drawing,
+    interval_figure,
+    line_figure,
+    to_svg,
+)
 from anylead.evaluation.identity_results import IdentitySuite
+from anylead.evaluation.results import Interval
 from anylead.evaluation.verification import MINIMUM_FALSE_ACCEPTANCES
 
 _RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
@@ -106,3 +116,79 @@ def dir_figure(curves: Mapping[str, Sequence[tuple[float, float]]], *, caption: 
     )
     told = f"Detection and identification rate by false acceptance rate. {ends}."
     return Figure(caption=caption, svg=to_svg(canvas), description=told)
+
+
+def suite_figures(suites: Mapping[str, IdentitySuite], leads: str) -> list[Figure]:
+    """Returns all figures of one set of leads.
+
+    Args:
+        suites: Name in the figures to result.
+        leads: What to call the leads.
+    """
+    cmc = {name: [(point.at, point.rate) for point in one.cmc] for name, one in suites.items()}
+    sizes = {name: [(point.at, point.rate) for point in one.gallery_sizes] for name, one in suites.items()}
+    figures = [
+        line_figure(
+            cmc,
+            caption=f"Cumulative match (CMC), {leads}",
+            axis="person among them",
+            x_axis="candidates looked at",
+            log_x=True,
+        ),
+        det_figure(suites, caption=f"Detection error trade-off, {leads} (dotted: equal errors)"),
+    ]
+    dir_curves = {name: one.open_set.curve for name, one in suites.items() if one.open_set}
+    if dir_curves:
+        figures.append(dir_figure(dir_curves, caption=f"Open set, {leads}"))
+    # Two lines a name: in one line they would run into each other.
+    gaps = {
+        name: {gap.replace(" ", "\n", 1): rate for gap, rate in row.items()}
+        for name, row in rates_by_gap(list(suites.values()), "rank1").items()
+    }
+    if gaps:
+        figures.append(
+            interval_figure(
+                gaps,
+                caption=f"Rank-1 by time since enrolment, {leads}",
+                axis="Rank-1",
+                columns_axis="time since enrolment",
+            )
+        )
+    if any(sizes.values()):
+        figures.append(
+            line_figure(
+                sizes,
+                caption=f"Rank-1 by persons in the gallery, {leads}",
+                axis="Rank-1",
+                x_axis="persons in the gallery",
+                log_x=True,
+            )
+        )
+    enrolled = {
+        name: [(point.recordings, point.rank1) for point in one.enrolment.points]
+        for name, one in suites.items()
+        if one.enrolment
+    }
+    if enrolled:
+        figures.append(
+            line_figure(
+                enrolled,
+                caption=f"Rank-1 by recordings enrolled, {leads}",
+                axis="Rank-1",
+                x_axis="recordings enrolled of each person",
+            )
+        )
+    return figures
+
+
+def rates_by_gap(
+    suites: Sequence[IdentitySuite], metric: Literal["rank1", "eer"]
+) -> dict[str, dict[str, Interval]]:
+    """Returns system to gap to rate, for the gaps that are scored."""
+    grid: dict[str, dict[str, Interval]] = {}
+    for one in suites:
+        for gap in one.gaps:
+            value = gap.rank1 if metric == "rank1" else gap.eer
+            if value is not None:
+                grid.setdefault(one.system, {})[gap.name] = value
+    return grid

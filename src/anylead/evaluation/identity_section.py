@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal
 
-from anylead.evaluation.figures import Figure, interval_figure, line_figure
-from anylead.evaluation.identity_figures import det_figure, dir_figure
+from anylead.evaluation.identity_figures import rates_by_gap, suite_figures
+from anylead.evaluation.identity_notes import suite_notes
 from anylead.evaluation.identity_results import IdentitySuite
-from anylead.evaluation.open_set import SPLITS
 from anylead.evaluation.report import Cell, Section, Table
 from anylead.evaluation.results import Difference, Interval
 from anylead.evaluation.sections import INTERVAL_NOTE, column_name
-from anylead.evaluation.verification import MINIMUM_FALSE_ACCEPTANCES
 
 _MOST_DRAWN = 6
 _METRICS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "eer": "equal error rate"}
@@ -47,12 +44,7 @@ def identity_suite_section(
     for lead_set in lead_sets:
         own = [one for one in suites if one.lead_set == lead_set]
         tables += _curve_tables(own, column_name(lead_set), folded=lead_set != main)
-    told = [*notes, INTERVAL_NOTE, *_sizes(suites), _HOW]
-    told += [_HOW_OPEN_SET] if any(one.open_set for one in suites) else []
-    told += [_HOW_GAP] if any(one.gaps for one in suites) else []
-    told += [_HOW_SIZE] if any(one.gallery_sizes for one in suites) else []
-    told += [_HOW_ENROLMENT] if any(one.enrolment for one in suites) else []
-    told += _missing(suites)
+    told = [*notes, INTERVAL_NOTE, *suite_notes(suites)]
     left = [name for name in systems if name not in shown]
     if left:
         told.append(f"In the tables, not in the figures: {', '.join(left)}.")
@@ -60,27 +52,8 @@ def identity_suite_section(
         title=title,
         notes=tuple(told),
         tables=(*tables, *_difference_table(differences)),
-        figures=tuple(_figures(shown, column_name(main))) if shown else (),
+        figures=tuple(suite_figures(shown, column_name(main))) if shown else (),
     )
-
-
-_HOW = (
-    "The gallery holds each person's earliest recording; ties count against the system; persons weigh the "
-    "same. True acceptance is given where a false acceptance rate means "
-    f"{MINIMUM_FALSE_ACCEPTANCES} impostor comparisons or more."
-)
-_HOW_OPEN_SET = (
-    f"Open set: half of the persons are not enrolled, mean over {SPLITS} such halves. A probe of an enrolled "
-    "person counts where the person is the most similar entry and is accepted; the threshold accepts no "
-    "more of the others' recordings than the false acceptance rate, which is looked at where it means "
-    f"{MINIMUM_FALSE_ACCEPTANCES} of these or more."
-)
-_HOW_GAP = "By time since enrolment: the persons differ from column to column, not the time alone."
-_HOW_SIZE = "By persons in the gallery: the exact mean over all galleries of so many of the persons."
-_HOW_ENROLMENT = (
-    "By recordings enrolled: an entry is the mean of a person's first recordings, each at unit length; the "
-    "probes, later ones, are the same along the curve."
-)
 
 
 def _rate_tables(suites: Sequence[IdentitySuite]) -> list[Table]:
@@ -104,7 +77,7 @@ def _rate_tables(suites: Sequence[IdentitySuite]) -> list[Table]:
             value = pick(one)
             if value is not None:
                 grid.setdefault(one.system, {})[column_name(one.lead_set)] = value
-        tables += _grid_table(caption, grid)
+        tables += _grid_table(caption, grid, caption in ("Rank-5", "Rank-10"))
     return tables
 
 
@@ -130,8 +103,10 @@ def _curve_tables(suites: Sequence[IdentitySuite], leads: str, *, folded: bool) 
         if one.enrolment
     }
     tables = [
-        *_grid_table(f"Rank-1 by time since enrolment, {leads}", _by_gap(suites, "rank1"), folded),
-        *_grid_table(f"Equal error rate by time since enrolment, {leads}", _by_gap(suites, "eer"), folded),
+        *_grid_table(f"Rank-1 by time since enrolment, {leads}", rates_by_gap(suites, "rank1"), folded),
+        *_grid_table(
+            f"Equal error rate by time since enrolment, {leads}", rates_by_gap(suites, "eer"), folded
+        ),
         *_grid_table(f"Rank-1 by persons in the gallery, {leads}", sizes, folded),
         *_grid_table(f"Rank-1 by recordings enrolled, {leads}", enrolled, folded),
         *_grid_table(f"Equal error rate by recordings enrolled, {leads}", enrolled_eer, folded),
@@ -148,19 +123,6 @@ def _curve_tables(suites: Sequence[IdentitySuite], leads: str, *, folded: bool) 
     columns = ("System", "median", *(band for _, band in bands))
     caption = f"Probes by the place of their person, {leads}"
     return [*tables, Table(caption=caption, columns=columns, rows=rows, folded=True)]
-
-
-def _by_gap(
-    suites: Sequence[IdentitySuite], metric: Literal["rank1", "eer"]
-) -> dict[str, dict[str, Interval]]:
-    """Returns systems to gaps, those that are scored."""
-    grid: dict[str, dict[str, Interval]] = {}
-    for one in suites:
-        for gap in one.gaps:
-            value = gap.rank1 if metric == "rank1" else gap.eer
-            if value is not None:
-                grid.setdefault(one.system, {})[gap.name] = value
-    return grid
 
 
 def _grid_table(
@@ -197,106 +159,3 @@ def _difference_table(differences: Sequence[Difference]) -> list[Table]:
 def _signed(interval: Interval) -> str:
     bounds = "" if interval.low is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]"
     return f"{interval.value:+.3f}{bounds}"
-
-
-def _figures(suites: Mapping[str, IdentitySuite], leads: str) -> list[Figure]:
-    cmc = {name: [(point.at, point.rate) for point in one.cmc] for name, one in suites.items()}
-    sizes = {name: [(point.at, point.rate) for point in one.gallery_sizes] for name, one in suites.items()}
-    figures = [
-        line_figure(
-            cmc,
-            caption=f"Cumulative match (CMC), {leads}",
-            axis="person among them",
-            x_axis="candidates looked at",
-            log_x=True,
-        ),
-        det_figure(suites, caption=f"Detection error trade-off, {leads} (dotted: equal errors)"),
-    ]
-    dir_curves = {name: one.open_set.curve for name, one in suites.items() if one.open_set}
-    if dir_curves:
-        figures.append(dir_figure(dir_curves, caption=f"Open set, {leads}"))
-    # Two lines a name: in one line they would run into each other.
-    gaps = {
-        name: {gap.replace(" ", "\n", 1): rate for gap, rate in row.items()}
-        for name, row in _by_gap(list(suites.values()), "rank1").items()
-    }
-    if gaps:
-        figures.append(
-            interval_figure(
-                gaps,
-                caption=f"Rank-1 by time since enrolment, {leads}",
-                axis="Rank-1",
-                columns_axis="time since enrolment",
-            )
-        )
-    if any(sizes.values()):
-        figures.append(
-            line_figure(
-                sizes,
-                caption=f"Rank-1 by persons in the gallery, {leads}",
-                axis="Rank-1",
-                x_axis="persons in the gallery",
-                log_x=True,
-            )
-        )
-    enrolled = {
-        name: [(point.recordings, point.rank1) for point in one.enrolment.points]
-        for name, one in suites.items()
-        if one.enrolment
-    }
-    if enrolled:
-        figures.append(
-            line_figure(
-                enrolled,
-                caption=f"Rank-1 by recordings enrolled, {leads}",
-                axis="Rank-1",
-                x_axis="recordings enrolled of each person",
-            )
-        )
-    return figures
-
-
-def _sizes(suites: Sequence[IdentitySuite]) -> list[str]:
-    """Returns what was judged, once where it is the same for all."""
-    told: dict[str, list[str]] = {}
-    for one in suites:
-        sentence = (
-            f"{one.probes} probes of {one.persons} persons among {one.enrolled} enrolled, "
-            f"{one.impostor_comparisons} impostor comparisons"
-        )
-        sentence += f"; duplicates left out: {one.duplicates_dropped}" if one.duplicates_dropped else ""
-        sentence += f"; without an embedding: {one.not_embedded}" if one.not_embedded else ""
-        told.setdefault(sentence, []).append(_where(one))
-    return [f"{_of(places, suites)}{sentence}." for sentence, places in told.items()]
-
-
-def _missing(suites: Sequence[IdentitySuite]) -> list[str]:
-    """Returns what could not be made, and why, once where it is the same for all."""
-    told: dict[str, list[str]] = {}
-    for one in suites:
-        sentences = list(one.missing)
-        sentences += [f"Not scored, {gap.name}: {gap.reason}." for gap in one.gaps if gap.reason]
-        sentences += [
-            f"No true acceptance at a false acceptance rate of {rate}: {entry.reason}."
-            for rate, entry in one.tar.items()
-            if entry.reason
-        ]
-        if one.open_set:
-            sentences += [
-                f"No open-set rate at a false acceptance rate of {rate}: {found.reason}."
-                for rate, found in one.open_set.dir.items()
-                if found.reason
-            ]
-        for sentence in sentences:
-            told.setdefault(sentence, []).append(_where(one))
-    return [f"{_of(places, suites)}{sentence}" for sentence, places in told.items()]
-
-
-def _where(one: IdentitySuite) -> str:
-    return column_name(one.lead_set)
-
-
-def _of(places: Sequence[str], suites: Sequence[IdentitySuite]) -> str:
-    """Returns the lead sets in front of a sentence, nothing where they are all."""
-    own = dict.fromkeys(places)
-    return "" if len(own) == len({one.lead_set for one in suites}) else f"{', '.join(own)}: "

@@ -10,60 +10,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from anylead.errors import InputError
-from anylead.evaluation.bootstrap import PatientDraws, percentile_interval
-from anylead.evaluation.identification import (
-    Protocol,
-    cosine_similarity,
-    gallery_and_probes,
-    pessimistic_ranks,
-    rank_rate,
+from anylead.evaluation.bootstrap import PatientDraws
+from anylead.evaluation.identification import Protocol, gallery_and_probes
+from anylead.evaluation.identity_curves import curve_counts
+from anylead.evaluation.identity_parts import (
+    Judge,
+    by_enrolment,
+    by_gallery_size,
+    by_gap,
+    in_open_set,
+    interval_of,
+    rank_counts,
+    true_acceptance,
 )
-from anylead.evaluation.identity_curves import (
-    GAP_BINS,
-    averaged_gallery,
-    curve_counts,
-    most_enrolled,
-    rank_in_random_gallery,
-    recording_numbers,
-)
-from anylead.evaluation.identity_results import (
-    CurvePoint,
-    DirAtFar,
-    EnrolmentCurve,
-    EnrolmentPoint,
-    GapScore,
-    IdentitySuite,
-    OpenSet,
-    RankCount,
-)
-from anylead.evaluation.open_set import SPLITS, enrolled_half, open_set_scores
-from anylead.evaluation.results import Difference, Interval, Subset, TarAtFar
-from anylead.evaluation.verification import (
-    MINIMUM_FALSE_ACCEPTANCES,
-    OperatingPoints,
-    det_curve,
-    is_resolved,
-    operating_points,
-)
+from anylead.evaluation.identity_results import CurvePoint, IdentitySuite
+from anylead.evaluation.results import Difference, Subset
+from anylead.evaluation.verification import det_curve
 from anylead.provenance import fingerprint
-
-FALSE_ACCEPTANCE_RATES = (0.01, 0.001, 0.0001)
-"""Of verification."""
-FALSE_IDENTIFICATION_RATES = (0.1, 0.01, 0.001)
-"""Of the open set, where comparisons are far fewer."""
-MINIMUM_PERSONS = 10
-"""Fewer persons than these are named and not scored."""
-MOST_ENROLLED = 5
-"""Recordings of a person that are enrolled at most."""
-SMALLEST_GALLERY = 10
-"""Galleries of fewer persons are not drawn from the whole one."""
-ANOTHER_DAY = "any other day"
-"""Name of the gap that takes all days but the one of enrolment together."""
-
-_RANK_BANDS = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, 1000))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,12 +90,12 @@ def evaluate_identity_suite(
         hashes=None if hashes is None else [hashes[row] for row in kept],
     )
     _refuse_what_has_no_question(protocol)
-    judge = _Judge(vectors, protocol, draws)
+    judge = Judge(vectors, protocol, draws)
     missing: list[str] = []
     whole = judge.score(protocol)
     values = {"rank1": whole.rank(1), "rank5": whole.rank(5), "rank10": whole.rank(10)}
     values["eer"] = whole.points.equal_error_rate()
-    gaps, by_gap = _by_gap(judge, missing)
+    gaps, of_gaps = by_gap(judge, missing)
     comparisons = whole.comparisons
     result = IdentitySuite(
         system=system,
@@ -141,24 +107,24 @@ def evaluate_identity_suite(
         impostor_comparisons=comparisons,
         duplicates_dropped=protocol.duplicates_dropped,
         not_embedded=len(embeddings) - len(kept),
-        rank1=_interval(values["rank1"]),
-        rank5=_interval(values["rank5"]),
-        rank10=_interval(values["rank10"]),
-        cmc=tuple(CurvePoint(at=k, rate=_interval(whole.rank(k))) for k in curve_counts(whole.enrolled)),
-        ranks=_rank_counts(whole.ranks),
+        rank1=interval_of(values["rank1"]),
+        rank5=interval_of(values["rank5"]),
+        rank10=interval_of(values["rank10"]),
+        cmc=tuple(CurvePoint(at=k, rate=interval_of(whole.rank(k))) for k in curve_counts(whole.enrolled)),
+        ranks=rank_counts(whole.ranks, enrolled=whole.enrolled),
         median_rank=float(np.median(whole.ranks)),
-        eer=_interval(values["eer"]),
-        tar=_true_acceptance(whole.points, comparisons),
+        eer=interval_of(values["eer"]),
+        tar=true_acceptance(whole.points, comparisons),
         det=tuple((float(far), float(frr)) for far, frr in det_curve(whole.points)),
-        open_set=_open_set(judge, seed, missing),
+        open_set=in_open_set(judge, seed, missing),
         gaps=gaps,
-        gallery_sizes=_gallery_sizes(whole, missing),
-        enrolment=_enrolment(judge, missing),
+        gallery_sizes=by_gallery_size(whole, missing),
+        enrolment=by_enrolment(judge, missing),
         missing=tuple(missing),
     )
     judged = [draws.key, list(protocol.persons), kept]
     judged += [protocol.gallery.tolist(), protocol.probes.tolist()]
-    return IdentityEvaluation(result=result, values=values | by_gap, draws_key=fingerprint(judged))
+    return IdentityEvaluation(result=result, values=values | of_gaps, draws_key=fingerprint(judged))
 
 
 def identity_difference(
@@ -185,7 +151,7 @@ def identity_difference(
         raise InputError(
             f"paired difference: there is no metric {name!r} here; there are {'; '.join(a.values)}."
         )
-    interval = _interval(a.values[name] - b.values[name])
+    interval = interval_of(a.values[name] - b.values[name])
     return Difference(
         a=a.result.system,
         b=b.result.system,
@@ -195,46 +161,6 @@ def identity_difference(
         lead_set=" / ".join(dict.fromkeys([a.result.lead_set, b.result.lead_set])),
         subset=subset,
     )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Scored:
-    """Some probes against a gallery."""
-
-    ranks: Int[np.ndarray, "probes"]
-    weights: Float[np.ndarray, "draws1 probes"]
-    points: OperatingPoints
-    persons: int
-    enrolled: int
-
-    @property
-    def comparisons(self) -> int:
-        return len(self.ranks) * (self.enrolled - 1)
-
-    def rank(self, k: int) -> Float[np.ndarray, "draws1"]:
-        return rank_rate(self.ranks, self.weights, k=k)
-
-
-class _Judge:
-    """Embeddings, who is enrolled, and how often each person is drawn: first everyone once."""
-
-    def __init__(self, vectors: Float[np.ndarray, "n f"], protocol: Protocol, draws: PatientDraws) -> None:
-        self.vectors, self.protocol = vectors, protocol
-        drawn = draws.record_weights(protocol.persons)
-        self.person_weights = np.concatenate([np.ones((1, drawn.shape[1])), drawn])
-
-    def score(self, protocol: Protocol, gallery: Float[np.ndarray, "p f"] | None = None) -> _Scored:
-        entries = self.vectors[protocol.gallery] if gallery is None else gallery
-        similarity = cosine_similarity(self.vectors[protocol.probes], entries)
-        right = protocol.probe_person
-        weights = self.person_weights[:, right] * protocol.probe_weights
-        return _Scored(
-            ranks=pessimistic_ranks(similarity, right),
-            weights=weights,
-            points=operating_points(similarity, right, weights, self.person_weights),
-            persons=len(np.unique(right)),
-            enrolled=len(protocol.persons),
-        )
 
 
 def _refuse_what_has_no_question(protocol: Protocol) -> None:
@@ -248,133 +174,3 @@ def _refuse_what_has_no_question(protocol: Protocol) -> None:
             f"identification: none of the {len(protocol.persons)} persons has two different recordings; "
             "give a later recording of some, to be recognised by."
         )
-
-
-def _rank_counts(ranks: Int[np.ndarray, "probes"]) -> tuple[RankCount, ...]:
-    worst = int(ranks.max())
-    bands = [*_RANK_BANDS, (_RANK_BANDS[-1][1] + 1, max(worst, _RANK_BANDS[-1][1] + 1))]
-    return tuple(
-        RankCount(first=first, last=last, probes=int(((ranks >= first) & (ranks <= last)).sum()))
-        for first, last in bands
-        if first <= worst
-    )
-
-
-def _true_acceptance(points: OperatingPoints, comparisons: int) -> dict[str, TarAtFar]:
-    tar = {}
-    for rate in FALSE_ACCEPTANCE_RATES:
-        if is_resolved(rate, comparisons):
-            tar[f"{rate:g}"] = TarAtFar(rate=_interval(points.true_acceptance(rate)))
-        else:
-            reason = (
-                f"{comparisons} impostor comparisons are {comparisons * rate:.2g} at this rate; "
-                f"{MINIMUM_FALSE_ACCEPTANCES} are needed"
-            )
-            tar[f"{rate:g}"] = TarAtFar(rate=None, reason=reason)
-    return tar
-
-
-def _by_gap(
-    judge: _Judge, missing: list[str]
-) -> tuple[tuple[GapScore, ...], dict[str, Float[np.ndarray, "draws1"]]]:
-    protocol = judge.protocol
-    gap = protocol.gap_days
-    if np.isnan(gap).all():
-        missing.append("By time since enrolment: no dates; the order given was taken as the order in time.")
-        return (), {}
-    if np.isnan(gap).any():
-        missing.append(
-            f"By time since enrolment: {int(np.isnan(gap).sum())} of {len(gap)} probes are left out, "
-            "theirs or the enrolled recording has no date."
-        )
-    scores: list[GapScore] = []
-    values: dict[str, Float[np.ndarray, "draws1"]] = {}
-    subsets = {GAP_BINS[0].name: "same_day", ANOTHER_DAY: "cross_session"}
-    for name, chosen in [(part.name, part.holds(gap)) for part in GAP_BINS] + [(ANOTHER_DAY, gap > 0.0)]:
-        persons, probes = len(np.unique(protocol.probe_person[chosen])), int(chosen.sum())
-        if persons < MINIMUM_PERSONS:
-            reason = f"{persons} persons; {MINIMUM_PERSONS} are needed"
-            scores.append(GapScore(name=name, probes=probes, persons=persons, reason=reason))
-            continue
-        part = judge.score(protocol.where(chosen))
-        rank1, eer = part.rank(1), part.points.equal_error_rate()
-        if name in subsets:
-            values |= {f"rank1, {subsets[name]}": rank1, f"eer, {subsets[name]}": eer}
-        scores.append(
-            GapScore(name=name, probes=probes, persons=persons, rank1=_interval(rank1), eer=_interval(eer))
-        )
-    return tuple(scores), values
-
-
-def _gallery_sizes(whole: _Scored, missing: list[str]) -> tuple[CurvePoint, ...]:
-    if whole.enrolled <= SMALLEST_GALLERY:
-        missing.append(
-            f"By size of the gallery: {whole.enrolled} persons are enrolled; "
-            f"more than {SMALLEST_GALLERY} are needed."
-        )
-        return ()
-    total = whole.weights.sum(axis=1)
-    points = []
-    for size in curve_counts(whole.enrolled):
-        if size < SMALLEST_GALLERY:
-            continue
-        chance = rank_in_random_gallery(whole.ranks, enrolled=whole.enrolled, size=size)
-        rate = np.full(len(total), np.nan)
-        np.divide(whole.weights @ chance, total, out=rate, where=total > 0.0)
-        points.append(CurvePoint(at=size, rate=_interval(rate)))
-    return tuple(points)
-
-
-def _enrolment(judge: _Judge, missing: list[str]) -> EnrolmentCurve | None:
-    most = most_enrolled(judge.protocol, at_most=MOST_ENROLLED, minimum_persons=MINIMUM_PERSONS)
-    if most < 2:
-        missing.append(
-            f"By recordings enrolled: fewer than {MINIMUM_PERSONS} persons have three recordings or more."
-        )
-        return None
-    later = judge.protocol.where(recording_numbers(judge.protocol) > most)
-    points = []
-    for count in range(1, most + 1):
-        scored = judge.score(later, averaged_gallery(judge.vectors, judge.protocol, recordings=count))
-        rank1, eer = _interval(scored.rank(1)), _interval(scored.points.equal_error_rate())
-        points.append(EnrolmentPoint(recordings=count, rank1=rank1, eer=eer))
-    return EnrolmentCurve(persons=scored.persons, probes=len(later.probes), points=tuple(points))
-
-
-def _open_set(judge: _Judge, seed: int, missing: list[str]) -> OpenSet | None:
-    protocol = judge.protocol
-    known = len(np.unique(protocol.probe_person))
-    if known < 2 * MINIMUM_PERSONS:
-        missing.append(
-            f"Open set: {known} persons have a later recording; {2 * MINIMUM_PERSONS} are needed, "
-            "half of them to be enrolled."
-        )
-        return None
-    halves = [enrolled_half(protocol, seed=seed, split=split) for split in range(SPLITS)]
-    scores = [open_set_scores(judge.vectors, protocol, judge.person_weights, half) for half in halves]
-    fewest = min(len(score.stranger) for score in scores)
-    asked = [rate for rate in FALSE_IDENTIFICATION_RATES if is_resolved(rate, fewest)]
-    rates = np.mean([score.identification_rates(asked) for score in scores], axis=0)
-    dir_at_far = {
-        f"{rate:g}": DirAtFar(
-            rate=None,
-            reason=f"{fewest} probes of persons who are not enrolled are {fewest * rate:.2g} at this rate; "
-            f"{MINIMUM_FALSE_ACCEPTANCES} are needed",
-        )
-        for rate in FALSE_IDENTIFICATION_RATES
-    } | {f"{rate:g}": DirAtFar(rate=_interval(row)) for rate, row in zip(asked, rates, strict=True)}
-    along = np.geomspace(min(MINIMUM_FALSE_ACCEPTANCES / fewest, 1.0), 1.0, 25).tolist()
-    curve = np.mean([score.first_draw().identification_rates(along)[:, 0] for score in scores], axis=0)
-    return OpenSet(
-        splits=SPLITS,
-        enrolled=int(halves[0].sum()),
-        probes=float(np.mean([len(score.own) for score in scores])),
-        others=int((~halves[0]).sum()),
-        other_probes=fewest,
-        dir=dir_at_far,
-        curve=tuple(zip(along, curve.tolist(), strict=True)),
-    )
-
-
-def _interval(values: Float[np.ndarray, "draws1"]) -> Interval:
-    return percentile_interval(float(values[0]), values[1:])
