@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anylead.engine.optimizers import AdamWConfig, ReferenceAdamW, build_optimizer
+from anylead.encoders import ENCODERS, build_encoder, named_encoder
+from anylead.engine.optimizers import AdamWConfig, ReferenceAdamW, build_optimizer, layer_rates
 from anylead.errors import ConfigError
 
 REFERENCE = AdamWConfig(learning_rate=0.1, epsilon_placement="before_bias_correction")
@@ -158,6 +159,67 @@ def test_shared_parameters_are_updated_once() -> None:
     shared = nn.Linear(2, 2)
     optimizer = build_optimizer(AdamWConfig(), shared, nn.Sequential(shared, nn.Linear(2, 1)))
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 4
+
+
+@pytest.fixture(params=sorted(ENCODERS))
+def encoder(request):
+    torch.manual_seed(0)
+    return build_encoder(named_encoder(f"{request.param}:tiny"))
+
+
+def test_the_rate_falls_by_the_decay_from_layer_to_layer(encoder) -> None:
+    shares = layer_rates(encoder, decay=0.5)
+    assert set(shares) == set(encoder.parameters())
+    last = encoder.layers
+    for number, block in enumerate(encoder.blocks, start=1):
+        assert {shares[p] for p in block.parameters()} == {0.5 ** (last - number)}
+    inside = {p for block in encoder.blocks for p in block.parameters()}
+    assert {share for p, share in shares.items() if p not in inside} == {0.5**last}
+    # Counted from the layer that is read: the first one is next to the head.
+    early = layer_rates(encoder, decay=0.5, read_layer=1)
+    assert {early[p] for p in encoder.blocks[0].parameters()} == {1.0}
+    assert {early[p] for p in encoder.parameters() if p not in inside} == {0.5}
+
+
+def test_shares_reach_the_update_and_a_head_has_the_whole_rate(encoder) -> None:
+    head = nn.Linear(3, 2)
+    shares = layer_rates(encoder, decay=0.5)
+    config = AdamWConfig(learning_rate=1e-3, weight_decay=0.0)
+    optimizer = build_optimizer(config, encoder, head, rates=shares)
+    assert max(group["initial_lr"] for group in optimizer.param_groups) == 1e-3
+    before = {p: p.detach().clone() for module in (encoder, head) for p in module.parameters()}
+    for parameter in before:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    # The first update of Adam is the rate itself, whatever the gradient.
+    for parameter, old in before.items():
+        moved = (old - parameter.detach()).double()
+        wanted = torch.full_like(moved, 1e-3 * shares.get(parameter, 1.0))
+        torch.testing.assert_close(moved, wanted, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("decayed", ["all", "matrices"])
+def test_without_decay_the_groups_are_those_of_one_rate(encoder, decayed) -> None:
+    config = AdamWConfig(learning_rate=1e-3, weight_decay_on=decayed)
+    head = nn.Linear(3, 2)
+    plain = build_optimizer(config, encoder, head).param_groups
+    shared = build_optimizer(config, encoder, head, rates=layer_rates(encoder, decay=1.0)).param_groups
+    assert len(plain) == len(shared) == (1 if decayed == "all" else 2)
+    for one, other in zip(plain, shared, strict=True):
+        assert [id(p) for p in one["params"]] == [id(p) for p in other["params"]]
+        assert {k: v for k, v in one.items() if k != "params"} == {
+            k: v for k, v in other.items() if k != "params"
+        }
+    # Decayed ones come first, as checkpoints have them.
+    assert [group["weight_decay"] for group in plain] == [0.01, 0.0][: len(plain)]
+
+
+def test_shares_and_exemption_from_decay_go_together() -> None:
+    module = _module()
+    rates = {module.weight: 0.25}
+    config = AdamWConfig(learning_rate=0.1, weight_decay=0.5, weight_decay_on="matrices")
+    groups = build_optimizer(config, module, rates=rates).param_groups
+    assert [(g["lr"], g["weight_decay"]) for g in groups] == [(0.025, 0.5), (0.1, 0.0)]
 
 
 def test_nothing_to_train_is_refused() -> None:

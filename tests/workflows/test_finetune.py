@@ -13,10 +13,11 @@ from downstream_setup import make_bundle, make_store
 import anylead
 from anylead.bundle import Bundle
 from anylead.config import from_plain
+from anylead.encoders import S4, ResNet1d
 from anylead.encoders.base import Readout
 from anylead.errors import ConfigError, StoreError
 from anylead.evaluation.thresholds import best_challenge_thresholds
-from anylead.heads import ArcFaceHead
+from anylead.heads import ArcFaceHead, AttentiveHead
 from anylead.preparation import Preparation, Resample
 from anylead.sources.base import Labels
 from anylead.sources.challenge import SCORED_CLASSES, WEIGHTS
@@ -141,6 +142,64 @@ def test_fresh_weights_are_a_baseline_whose_convolutions_learn(classify, place, 
     assert "stem" in moved(untrained, scratch)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("resnet1d:tiny", ResNet1d), ("s4:tiny", S4)])
+def test_another_encoder_is_trained_from_scratch_on_the_bundle_s_preparation(classify, place, name, kind):
+    result = finetune_classify(
+        replace(classify, encoder=name, steps=8, schedule="warmup_cosine", lead_masking=0.0)
+    )
+    start, model = anylead.load(place / "bundle"), anylead.load(classify.out / "bundle")
+    assert isinstance(model.encoder, kind)
+    assert model.preparation == start.preparation
+    assert (model.encoder.leads, model.manifest.window_s) == (start.encoder.leads, start.manifest.window_s)
+    # Not the read-out of an encoder that is not this one.
+    assert model.manifest.readout == Readout()
+    assert model.manifest.provenance["started_from"]["weights"] == "fresh"
+    record = Store.open(place / "store").record(0)
+    assert model.predict_proba(record, leads="I").shape == (1, len(result.classes))
+    lines = [json.loads(line) for line in (classify.out / "metrics.jsonl").read_text().splitlines()]
+    rates = [line["learning_rate"] for line in lines]
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates[-1] < 0.1 * max(rates)
+    assert np.mean([line["loss"] for line in lines[-3:]]) < lines[0]["loss"]
+
+
+def test_another_encoder_can_learn_persons(identify):
+    finetune_identify(replace(identify, encoder="resnet1d:tiny", steps=1))
+    assert isinstance(anylead.load(identify.out / "bundle").encoder, ResNet1d)
+
+
+def test_an_attentive_head_is_trained_on_a_frozen_encoder(classify, place):
+    finetune_classify(replace(classify, head_kind="attentive", frozen=True, steps=40, learning_rate=0.01))
+    model = anylead.load(classify.out / "bundle")
+    head = model.heads["arrhythmia"]
+    assert isinstance(head, AttentiveHead)
+    # The layer is the bundle's own, and so is what `embed` reads.
+    assert head.config.readout == Readout(layer=1)
+    assert model.manifest.readout == Readout(layer=1, pooling="mean_std")
+    assert moved(anylead.load(place / "bundle"), model) == set()
+    assert set(model.thresholds()) != {0.5}
+    values = losses(classify.out)
+    assert np.mean(values[-5:]) < 0.8 * np.mean(values[:5])
+
+
+def test_layer_decay_slows_what_lies_far_from_the_head(classify, place, tmp_path):
+    plain = replace(classify, layer=2, steps=1, learning_rate=1e-3, lead_masking=0.0)
+    finetune_classify(plain)
+    finetune_classify(replace(plain, layer_decay=0.5, out=tmp_path / "decayed"))
+    start, whole, decayed = (
+        anylead.load(folder).state_dict()
+        for folder in (place / "bundle", plain.out / "bundle", tmp_path / "decayed" / "bundle")
+    )
+    # A first update moves weights by their rate, whatever the gradient.
+    assert torch.equal(whole["heads.arrhythmia.project.weight"], decayed["heads.arrhythmia.project.weight"])
+    for name, share in (("blocks.1", 1.0), ("blocks.0", 0.5), ("position", 0.25)):
+        changed = [key for key in start if key.startswith(f"encoder.{name}.") and whole[key].ndim > 1]
+        moves = [((decayed[key] - start[key]).norm(), (whole[key] - start[key]).norm()) for key in changed]
+        assert moves
+        for slow, fast in moves:
+            assert slow.item() == pytest.approx(share * fast.item(), rel=0.02)
+
+
 def test_nobody_of_a_test_split_is_trained_on(place, tmp_path, fed):
     # The same people, dealt otherwise: those tested in one store are in the training split of the other.
     make_bundle(tmp_path / "bundle")
@@ -260,6 +319,13 @@ def test_identification_trains_embeddings_on_numbered_persons(identify, place):
     [
         ({"stores": ()}, "finetune: got no store"),
         ({"steps": 0}, "got steps 0 and log_every 1; give at least 1 of each"),
+        ({"layer_decay": 0.0}, "got layer_decay 0; give a number above 0, at most 1"),
+        ({"layer_decay": 1.5}, "got layer_decay 1.5; give a number above 0, at most 1"),
+        ({"encoder": "lstm"}, "got 'lstm'; give NAME or NAME:SIZE"),
+        (
+            {"head_kind": "attentive", "pooling": "mean"},
+            "got pooling mean for an attentive head, which",
+        ),
         ({"minimum_positives": 1000}, "none of the scored classes has 1000 positives among"),
     ],
 )

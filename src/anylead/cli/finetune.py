@@ -8,7 +8,10 @@ import tyro
 
 from anylead.cli.arguments import choose, merge, parse, plain
 
-TASKS = {"classify": "arrhythmias, with a linear head", "identify": "persons, with an ArcFace head"}
+TASKS = {
+    "classify": "arrhythmias, with a linear or attentive head",
+    "identify": "persons, with an ArcFace head",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,8 @@ class FinetuneArguments:
     """YAML file of settings; config.yaml of a run is one."""
     weights: Literal["bundle", "fresh"] = "bundle"
     """fresh starts from random weights: the baseline trained from scratch."""
+    encoder: str | None = None
+    """Train a fresh encoder of another kind instead: resnet1d, s4, conv_transformer; s4:base names a size."""
     layer: int | None = None
     """Layer the head reads; without, the bundle's own."""
     pooling: str | None = None
@@ -40,7 +45,9 @@ class FinetuneArguments:
     batch_size: int = 64
     """Recordings per update."""
     learning_rate: float | None = None
-    """Peak; without, the task's own."""
+    """Peak; without, the task's own, and 1e-3 with --encoder."""
+    layer_decay: float = 1.0
+    """Factor on the learning rate from each layer to the one before it."""
     seed: int = 0
     """Seed of the head's weights, order, windows and hidden leads."""
     log_every: int = 10
@@ -60,6 +67,10 @@ class ClassifyArguments(FinetuneArguments):
     """Classes with fewer training recordings get no output."""
     head: str = "arrhythmia"
     """Name of the head in the bundle."""
+    head_kind: Literal["linear", "attentive"] = "linear"
+    """attentive pools by one learned query; with --frozen, it is the attentive probe."""
+    schedule: Literal["constant", "warmup_cosine"] = "constant"
+    """Of the learning rate; warmup_cosine suits training from scratch."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """AdamW, with epsilon where torch has it or where the reference code has it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from anylead.encoders.base import Encoder
 from anylead.errors import ConfigError
 
 
@@ -104,10 +105,42 @@ class ReferenceAdamW(Optimizer):
         torch._foreach_addcdiv_(parameters, first, denominator, value=-size)
 
 
-def build_optimizer(config: AdamWConfig, *modules: nn.Module) -> Optimizer:
+def layer_rates(
+    encoder: Encoder, *, decay: float, read_layer: int | None = None
+) -> dict[nn.Parameter, float]:
+    """Returns each parameter's share of the learning rate: the further from the head, the less.
+
+    A parameter of context layer l has ``decay ** (L - l)``, where L is the layer that is read; the front end
+    counts as layer 0. A head, which is not named here, has the whole rate.
+
+    Args:
+        encoder: Its context layers are its ``blocks``.
+        decay: 1 gives every parameter the whole rate.
+        read_layer: L; None is the last layer.
+
+    Source: Howard & Ruder 2018 (arXiv 1801.06146, §3.2), per layer as in BEiT (arXiv 2106.08254).
+    """
+    last = encoder.layers if read_layer is None else read_layer
+    shares = {}
+    for name, parameter in encoder.named_parameters():
+        parts = name.split(".")
+        layer = int(parts[1]) + 1 if parts[0] == "blocks" else 0
+        # What lies behind the layer that is read has no gradient.
+        shares[parameter] = decay ** max(0, last - layer)
+    return shares
+
+
+def build_optimizer(
+    config: AdamWConfig, *modules: nn.Module, rates: Mapping[nn.Parameter, float] | None = None
+) -> Optimizer:
     """Returns an optimizer over every parameter of the modules that requires a gradient.
 
     Each group keeps its peak learning rate as ``initial_lr``, which the schedule multiplies.
+
+    Args:
+        config: Configuration.
+        modules: What is trained.
+        rates: Share of the learning rate by parameter, see `layer_rates`; 1 for those it does not name.
 
     Raises:
         ConfigError: If no parameter requires a gradient.
@@ -116,13 +149,20 @@ def build_optimizer(config: AdamWConfig, *modules: nn.Module) -> Optimizer:
     parameters = list({id(p): p for p in every}.values())
     if not parameters:
         raise ConfigError("optimizer: every parameter is frozen; unfreeze the encoder or train a head.")
-    exempt = [p for p in parameters if p.ndim <= 1] if config.weight_decay_on == "matrices" else []
-    left_out = {id(p) for p in exempt}
+    alike: dict[tuple[bool, float], list[nn.Parameter]] = defaultdict(list)
+    for parameter in parameters:
+        exempt = config.weight_decay_on == "matrices" and parameter.ndim <= 1
+        alike[exempt, (rates or {}).get(parameter, 1.0)].append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if id(p) not in left_out], "weight_decay": config.weight_decay},
-        {"params": exempt, "weight_decay": 0.0},
+        {
+            "params": members,
+            "weight_decay": 0.0 if exempt else config.weight_decay,
+            "lr": config.learning_rate * share,
+            "initial_lr": config.learning_rate * share,
+        }
+        # Decayed ones first; a stable sort, so that shares stay in the order of the layers.
+        for (exempt, share), members in sorted(alike.items(), key=lambda item: item[0][0])
     ]
-    groups = [group | {"initial_lr": config.learning_rate} for group in groups if group["params"]]
     if config.epsilon_placement == "before_bias_correction":
         return ReferenceAdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
     return torch.optim.AdamW(

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from anylead.bundle import Bundle, load
 from anylead.config import to_plain
-from anylead.encoders import Encoder, build_encoder
+from anylead.encoders import Encoder, build_encoder, named_encoder
 from anylead.encoders.base import Readout
 from anylead.engine import (
     AdamWConfig,
@@ -27,16 +27,18 @@ from anylead.engine import (
     Schedule,
     TrainState,
     TriStage,
+    WarmupCosine,
     build_optimizer,
     fit,
 )
+from anylead.engine.optimizers import layer_rates
 from anylead.errors import ConfigError
 from anylead.evaluation.thresholds import best_challenge_thresholds
 from anylead.feed.labelled import LabelledFeed, LabelledFeedConfig
 from anylead.feed.lead_masking import RandomLeadMasking
 from anylead.feed.lookahead import Lookahead
 from anylead.feed.targets import class_targets, identity_targets
-from anylead.heads import ArcFaceConfig, ArcFaceHead, Head, HeadConfig, LinearHead
+from anylead.heads import HEADS, ArcFaceConfig, ArcFaceHead, Head, build_head
 from anylead.leads import lead_set
 from anylead.nn.pooling import Pooling
 from anylead.provenance import atomic_path
@@ -45,6 +47,9 @@ from anylead.sources.challenge import SCORED_CLASSES, WEIGHTS, ScoredClass
 from anylead.workflows.selection import Selection, open_stores, predict_selection
 
 logger = logging.getLogger(__name__)
+
+SCHEDULES: Mapping[str, Schedule] = {"constant": Constant(), "warmup_cosine": WarmupCosine()}
+"""Of classification, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,9 @@ class FinetuneConfig:
     """Folder of the run: the bundle, `metrics.jsonl`, `config.yaml`."""
     weights: Literal["bundle", "fresh"] = "bundle"
     """``fresh`` starts from random weights: the baseline trained from scratch."""
+    encoder: str | None = None
+    """Train a fresh encoder of another kind instead, on the bundle's preparation: ``NAME`` or ``NAME:SIZE``,
+    such as ``resnet1d`` or ``s4:base``; None is the bundle's own kind."""
     layer: int | None = None
     """Layer the head reads; None is the bundle's own."""
     pooling: Pooling | None = None
@@ -78,7 +86,9 @@ class FinetuneConfig:
     batch_size: int = 64
     """Recordings per update, a window of each."""
     learning_rate: float | None = None
-    """Peak; None is the task's default."""
+    """Peak; None is the task's default, and 1e-3 for another kind of encoder."""
+    layer_decay: float = 1.0
+    """Factor on the learning rate from each layer to the one before it; the front end has the lowest."""
     seed: int = 0
     log_every: int = 10
     """Steps between lines of `metrics.jsonl`."""
@@ -92,6 +102,17 @@ class FinetuneConfig:
             raise ConfigError(
                 f"finetune: got steps {self.steps} and log_every {self.log_every}; give at least 1 of each."
             )
+        if not 0.0 < self.layer_decay <= 1.0:
+            raise ConfigError(
+                f"finetune: got layer_decay {self.layer_decay:g}; give a number above 0, at most 1."
+            )
+        if self.encoder is not None:
+            named_encoder(self.encoder)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it starts from random weights."""
+        return self.weights == "fresh" or self.encoder is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +128,18 @@ class ClassifyConfig(FinetuneConfig):
     """Scored classes with fewer training recordings get no output."""
     head: str = "arrhythmia"
     """Name of the head in the bundle."""
+    head_kind: Literal["linear", "attentive"] = "linear"
+    """``attentive`` pools by attention of one learned query; with ``frozen``, it is the attentive probe."""
+    schedule: Literal["constant", "warmup_cosine"] = "constant"
+    """Of the learning rate; ``warmup_cosine`` suits training from scratch."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head_kind == "attentive" and self.pooling is not None:
+            raise ConfigError(
+                f"finetune classify: got pooling {self.pooling} for an attentive head, which pools by "
+                "attention; leave pooling out."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,19 +184,22 @@ def finetune_classify(config: ClassifyConfig) -> FinetuneResult:
     stores = open_stores(config.stores, start)
     training = Selection.of(stores, "train").labelled()
     chosen = scored_classes(training, minimum_positives=config.minimum_positives)
-    head_config = HeadConfig(
-        classes=tuple(one.abbreviation for one in chosen), readout=_readout(start, config)
-    )
+    readout = _readout(start, config)
+    if config.head_kind == "attentive":
+        readout = replace(readout, pooling="mean")
+    config_class, _ = HEADS[config.head_kind]
+    head_config = config_class(classes=tuple(one.abbreviation for one in chosen), readout=readout)
     validation = Selection.of(stores, "valid").labelled()
     parts: dict[str, tuple[Bundle, int, float]] = {}
     with RunLog(config.out) as log:
         for name, leads, recordings in _lead_plans(training, config):
             encoder = prepare_encoder(start, config, frozen=config.frozen)
             _seed(config, "head")
-            head = LinearHead(head_config, encoder)
+            head = build_head(config.head_kind, head_config, encoder)
             feed = _feed(recordings, config, encoder, start, leads=leads, targets=targets(recordings, chosen))
-            rate = config.learning_rate or (1e-3 if config.frozen else 5e-5)
-            loss = _train(encoder, head, feed, config, rate=rate, schedule=Constant(), log=log, name=name)
+            rate = config.learning_rate or (1e-3 if config.frozen or config.encoder else 5e-5)
+            schedule = SCHEDULES[config.schedule]
+            loss = _train(encoder, head, feed, config, rate=rate, schedule=schedule, log=log, name=name)
             bundle = _assemble(start, encoder, {config.head: head}, config, leads=leads, training=recordings)
             thresholds = _thresholds(bundle, validation, chosen, leads=leads, batch_size=config.batch_size)
             parts[name] = (bundle.with_thresholds(config.head, thresholds), len(recordings), loss)
@@ -202,7 +238,7 @@ def finetune_identify(config: IdentifyConfig) -> FinetuneResult:
             _seed(config, "head")
             head = ArcFaceHead(head_config, encoder)
             feed = _feed(recordings, config, encoder, start, leads=leads, identities=identities)
-            rate = config.learning_rate or 3e-5
+            rate = config.learning_rate or (1e-3 if config.encoder else 3e-5)
             loss = _train(encoder, head, feed, config, rate=rate, schedule=TriStage(), log=log, name=name)
             bundle = _assemble(start, encoder, {config.head: head}, config, leads=leads, training=recordings)
             parts[name] = (bundle, len(recordings), loss)
@@ -237,8 +273,18 @@ def targets(selection: Selection, classes: Sequence[ScoredClass]) -> Float32[np.
 def prepare_encoder(start: Bundle, config: FinetuneConfig, *, frozen: bool) -> Encoder:
     """Returns an encoder to train on: dropouts of fine-tuning, convolutions frozen if they are pre-trained.
 
+    An encoder of another kind is built as it is named, for the leads and the rate of the bundle's.
+
     Source: METHOD §6.1. Deviation: from scratch the convolutions learn in identification too.
     """
+    if config.encoder is not None:
+        named = replace(
+            named_encoder(config.encoder),
+            leads=start.encoder.leads,
+            sampling_rate_hz=start.encoder.sampling_rate_hz,
+        )
+        _seed(config, "encoder")
+        return build_encoder(named).requires_grad_(not frozen)
     encoder_config: Any = start.encoder.config
     wanted = {
         "dropout": 0.0,
@@ -261,7 +307,8 @@ def _seed(config: FinetuneConfig, purpose: str) -> None:
 
 
 def _readout(start: Bundle, config: FinetuneConfig) -> Readout:
-    own = start.manifest.readout
+    # The bundle's layer is one of its own encoder.
+    own = start.manifest.readout if config.encoder is None else Readout()
     return Readout(
         layer=own.layer if config.layer is None else config.layer,
         pooling=config.pooling or own.pooling,
@@ -324,7 +371,10 @@ def _train(
 ) -> float:
     # Source: METHOD §6.1: Adam with these constants and no decay.
     optimizer = build_optimizer(
-        AdamWConfig(learning_rate=rate, betas=(0.9, 0.98), epsilon=1e-8, weight_decay=0.0), encoder, head
+        AdamWConfig(learning_rate=rate, betas=(0.9, 0.98), epsilon=1e-8, weight_decay=0.0),
+        encoder,
+        head,
+        rates=layer_rates(encoder, decay=config.layer_decay, read_layer=head.config.readout.layer),
     )
     state = TrainState(encoder=encoder, objective=head, optimizer=optimizer, seed=config.seed)
     numbers: dict[str, float] = {}
@@ -382,7 +432,7 @@ def _assemble(
         window_s=start.manifest.window_s,
         provenance={
             "task": type(config).__name__.removesuffix("Config").lower(),
-            "started_from": {"bundle": start.fingerprint(), "weights": config.weights},
+            "started_from": {"bundle": start.fingerprint(), "weights": "fresh" if config.fresh else "bundle"},
             "stores": [
                 {"source": store.manifest.source, "fingerprint": store.manifest.fingerprint}
                 for store in training.stores
