@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -105,17 +105,20 @@ def add_legend(canvas: Canvas, drawn: Mapping[str, Any]) -> None:
     canvas.legend(list(drawn.values()), list(drawn), loc="outside upper left", ncols=columns, fontsize=9)
 
 
-def draw_references(axes: Axes, references: Mapping[str, float] | None) -> None:
+def draw_references(
+    axes: Axes, references: Mapping[str, float] | None, *, side: Literal["left", "right"] = "right"
+) -> None:
     """Draws a named horizontal line for each level.
 
     Args:
         axes: From `drawing`.
         references: Name to level; None draws nothing.
+        side: On which the names stand.
     """
     for name, level in (references or {}).items():
         axes.axhline(level, color=INK, alpha=0.6, linewidth=1, linestyle=":")
-        place = (0.99, level)
-        axes.annotate(name, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+        place = (0.99 if side == "right" else 0.01, level)
+        axes.annotate(name, place, xycoords=("axes fraction", "data"), ha=side, va="bottom", fontsize=9)
 
 
 def to_svg(canvas: Canvas) -> str:
@@ -181,38 +184,39 @@ def line_figure(
     axis: str,
     x_axis: str,
     references: Mapping[str, float] | None = None,
+    references_side: Literal["left", "right"] = "right",
     log_x: bool = False,
     bands: bool = True,
 ) -> Figure:
     """Draws how values change along a quantity, one line a system.
 
     Args:
-        series: System to points (place, value), in the order in which they are joined. A value that is
-            undefined (None in its interval, or NaN) is left out.
+        series: System to points (place, value), in the order in which they are joined. Where a value is
+            undefined (None in its interval, or NaN) the line is broken.
         caption: Above the figure.
         axis: Name of the vertical axis.
         x_axis: Name of the horizontal axis.
         references: Name to value of lines to compare with, chance for instance.
+        references_side: On which their names stand: where the lines of the systems are not.
         log_x: Whether the horizontal axis is logarithmic.
         bands: Intervals as bands, of more than four systems the first one's only; as bars otherwise.
     """
     points = {system: [(float(x), _interval(value)) for x, value in row] for system, row in series.items()}
     places = sorted({x for row in points.values() for x, _ in row})
     with drawing() as (canvas, axes):
-        draw_references(axes, references)
+        draw_references(axes, references, side=references_side)
         if log_x:
             axes.set_xscale("log")
         drawn: dict[str, Any] = {}
         for number, (system, row) in enumerate(points.items()):
-            shown = [(x, value) for x, value in row if value.value is not None]
-            if not shown:
+            if all(value.value is None for _, value in row):
                 continue
             style = SeriesStyle.of(number)
             if bands:
                 has_band = number == 0 or len(points) <= _BANDS
-                drawn[system] = _draw_band(axes, shown, style, filled=has_band)
+                drawn[system] = _draw_band(axes, row, style, filled=has_band)
             else:
-                drawn[system] = _draw_bars(axes, shown, style)
+                drawn[system] = _draw_bars(axes, row, style)
         if 0 < len(places) <= _TICKED:
             axes.set_xticks(places, [f"{place:g}" for place in places])
             axes.minorticks_off()
@@ -307,7 +311,7 @@ def _draw_band(
 
 
 def _bounds(points: Sequence[tuple[float, Interval]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns values with both ends of their intervals; the value itself where there is no interval."""
+    """Returns values with both ends of their intervals: the value where there is none, NaN if undefined."""
     centre = np.array([value.value for _, value in points], dtype=float)
     low = np.array([v.value if v.low is None else v.low for _, v in points], dtype=float)
     high = np.array([v.value if v.high is None else v.high for _, v in points], dtype=float)

@@ -123,8 +123,8 @@ def evaluate_label_budgets(
     """Fits and judges a probe for every budget and draw.
 
     Every draw of a budget is judged on the same classes: those defined in all of them. A class that one draw
-    has no positive recording of is left out of all, and named. Small budgets therefore have fewer classes: the
-    curve is over the classes that all budgets have.
+    has no positive recording of is left out of all, and named. Small budgets therefore have fewer classes:
+    the curve is over the classes that all budgets have.
 
     Args:
         embeddings: Of the training recordings.

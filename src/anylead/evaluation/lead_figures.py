@@ -172,4 +172,5 @@ def _draw_lead(axes: Axes, lead: str, place: tuple[float, float], text: str, str
 
 def _short(value: float, digits: int) -> str:
     """Returns ``.012`` and ``-.012``: there is room for no more."""
-    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1.0 else f"{value:.{digits}f}"
+    text = f"{round(value, digits) + 0.0:.{digits}f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1.0 else text

@@ -170,7 +170,7 @@ def _size_table(curves: Sequence[LeadCurve]) -> Table:
         )
         for size in sizes
     )
-    caption = f"{curves[0].metric} by number of leads, {curves[0].kind}"
+    caption = f"Mean {curves[0].metric} by number of leads, {curves[0].kind}"
     return Table(
         caption=caption, columns=("Leads", *(curve.system for curve in curves)), rows=rows, folded=True
     )
@@ -236,7 +236,7 @@ def _falls_table(falls: Mapping[str, Mapping[str, Interval]]) -> Table:
         for name in names
     )
     caption = "Fall of macro AUROC with wrong leads (above zero: worse)"
-    return Table(caption=caption, columns=("Fault", *falls), rows=rows)
+    return Table(caption=caption, columns=("Fault", *falls), rows=rows, folded=True)
 
 
 def _notes(
