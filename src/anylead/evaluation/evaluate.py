@@ -16,6 +16,7 @@ from anylead.evaluation.bootstrap import PatientDraws, own_names, percentile_int
 from anylead.evaluation.challenge_score import challenge_credits
 from anylead.evaluation.classification import macro, micro, rank_scores
 from anylead.evaluation.identification import Protocol, cosine_similarity, pessimistic_ranks, rank_rate
+from anylead.evaluation.multiplicity import bootstrap_p_value
 from anylead.evaluation.results import (
     ClassificationResult,
     ClassScore,
@@ -201,7 +202,8 @@ def paired_difference(a: Evaluation[Result], b: Evaluation[Result], metric: str)
         raise InputError(
             f"paired difference: there is no metric {metric!r}; there are {', '.join(a.values)}."
         )
-    interval = _interval(a.values[metric] - b.values[metric])
+    apart = a.values[metric] - b.values[metric]
+    interval = _interval(apart)
     return Difference(
         a=a.result.system,
         b=b.result.system,
@@ -210,6 +212,7 @@ def paired_difference(a: Evaluation[Result], b: Evaluation[Result], metric: str)
         excludes_zero=interval.excludes_zero,
         lead_set=" / ".join(dict.fromkeys([a.result.lead_set, b.result.lead_set])),
         subset=a.result.subset if isinstance(a.result, IdentificationResult) else None,
+        p_value=defined(bootstrap_p_value(apart[1:])) if interval.value is not None else None,
     )
 
 

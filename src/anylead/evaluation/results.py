@@ -112,6 +112,10 @@ class Difference:
     lead_set: str = ""
     """Of the first, and of the second after a slash where it is another."""
     subset: Subset | None = None
+    p_value: float | None = None
+    """Two-sided, from the resamples."""
+    p_holm: float | None = None
+    """Corrected for the family the difference is claimed in; None where it was not, see `multiplicity`."""
 
 
 def defined(value: float) -> float | None:
