@@ -143,6 +143,15 @@ def test_leads_with_their_own_gains_are_not_judged_by_what_follows_from_them(sig
     assert match.same
 
 
+def test_leads_with_their_own_gains_are_found_in_those_that_were_given(signals, signatures):
+    """Limb leads that follow from two of other gains hide nothing, though they are looked at first."""
+    changed = reduced(signals[6], ["aVR", "aVL", "V4"]) * np.array([[3.0], [0.1], [1.0]])
+    copy = signed(changed, ("aVR", "aVL", "V4"), RATE)
+    assert "II" in copy.derived
+    (match,) = find_near_duplicates([*signatures[:12], copy])
+    assert (match.a, match.b, set(match.leads)) == (6, 12, {"aVR", "aVL", "V4"})
+
+
 def test_paced_at_one_rate_is_not_the_same_seconds():
     """Equal beats at equal intervals with noise of their own: the correlation alone would be fooled."""
     time = np.arange(5000) / RATE

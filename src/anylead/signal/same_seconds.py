@@ -13,6 +13,8 @@ from anylead.signal.signatures import MINIMUM_S, RATE_HZ, Signature
 LONG_S = 8.0
 """From this overlap on, the timing of the beats alone is rarely met by chance."""
 _CORRELATION = (0.99, 0.93)
+_CORRELATION_OF_FEW = (0.99, 0.95)
+"""Where fewer than three leads are compared."""
 _RESIDUAL = (0.9, 0.1)
 """Least values, over `MINIMUM_S` and over `LONG_S`; between them on a straight line."""
 
@@ -50,9 +52,8 @@ class Comparison:
         Three regular beats of two people agree to 0.98 at some lag if enough recordings are compared; ten
         beats of two recordings reach 0.92 in one and the same person at most.
         """
-        return self.correlation >= _least(_CORRELATION, self.overlap_s) and self.residual >= _least(
-            _RESIDUAL, self.overlap_s
-        )
+        enough = _enough(len(self.correlations), self.overlap_s)
+        return self.correlation >= enough and self.residual >= _least(_RESIDUAL, self.overlap_s)
 
 
 def compare(a: Signature, b: Signature, *, lag_s: float) -> Comparison | None:
@@ -80,7 +81,8 @@ def compare(a: Signature, b: Signature, *, lag_s: float) -> Comparison | None:
     one = one - one.mean(axis=1, keepdims=True)
     near = [_correlations(one, wide[:, k : k + length]) for k in (room - 1, room, room + 1)]
     overlap_s = (stop - start) / RATE_HZ
-    if max(map(_lower_quartile, near)) < _least(_CORRELATION, overlap_s) - _HOPELESS:
+    enough = _enough(len(leads), overlap_s)
+    if max(map(_lower_quartile, near)) < enough - _HOPELESS:
         return None
     alike = np.array([_correlations(one, wide[:, k : k + length]).mean() for k in range(2 * room + 1)])
     best = int(np.argmax(alike[1:-1])) + 1
@@ -93,7 +95,7 @@ def compare(a: Signature, b: Signature, *, lag_s: float) -> Comparison | None:
         correlations=correlations,
         residual=float("nan"),
     )
-    if comparison.correlation < _least(_CORRELATION, overlap_s):
+    if comparison.correlation < enough:
         return comparison
     return replace(comparison, residual=residual_correlation(one, other))
 
@@ -131,6 +133,10 @@ def residual_correlation(
 
 def _lower_quartile(correlations: Float64[np.ndarray, "leads"]) -> float:
     return float(np.quantile(correlations, 0.25, method="lower"))
+
+
+def _enough(leads: int, overlap_s: float) -> float:
+    return _least(_CORRELATION if leads >= 3 else _CORRELATION_OF_FEW, overlap_s)
 
 
 def _least(ends: tuple[float, float], overlap_s: float) -> float:
@@ -174,7 +180,7 @@ def _correlations(
     norm = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     product = (a * b).sum(axis=1)
     result: np.ndarray = np.divide(product, norm, out=np.zeros_like(product), where=norm > 0)
-    return result.astype(np.float64)
+    return np.clip(result.astype(np.float64), -1.0, 1.0)
 
 
 def _top(three: Float64[np.ndarray, "three"]) -> float:

@@ -16,6 +16,8 @@ RATE_HZ = 100.0
 """Of the traces: what the slowest data sets still have."""
 BAND_HZ = (2.0, 25.0)
 """Above wander and any usual high-pass, below mains and any usual low-pass."""
+LOWEST_RATE_HZ = 60.0
+"""Recordings at lower rates do not hold that band."""
 MINIMUM_S = 2.5
 """Shorter recordings hold too few beats to be told from others of the same heart."""
 
@@ -78,17 +80,17 @@ def signature(
         raise InputError(
             f"signature: got {len(leads)} lead names for {signal.shape[0]} rows; name every row."
         )
-    if not rate_hz >= 60.0:
+    if not rate_hz >= LOWEST_RATE_HZ:
         raise InputError(
-            f"signature: got {rate_hz:g} Hz; rates from 60 Hz hold the band that is compared: "
+            f"signature: got {rate_hz:g} Hz; rates from {LOWEST_RATE_HZ:g} Hz hold what is compared: "
             "leave this recording out."
         )
     first, last = _moving_span(signal)
     if (last - first) / rate_hz < MINIMUM_S:
-        return _empty()
+        return nothing_to_compare()
     moving = np.flatnonzero(_spread(signal[:, first:last]) > _FLAT_MV)
     if not moving.size:
-        return _empty()
+        return nothing_to_compare()
     given = tuple(leads[row] for row in moving)
     complete, names = _with_limb_leads(fill_gaps(signal[moving, first:last]), given)
     slow = resample(complete, from_hz=rate_hz, to_hz=RATE_HZ)
@@ -120,7 +122,8 @@ def _of_traces(
     )
 
 
-def _empty() -> Signature:
+def nothing_to_compare() -> Signature:
+    """Returns the signature of a recording that is not compared: it has no leads."""
     return Signature(leads=(), derived=(), traces=np.zeros((0, 0), dtype=np.float16), start_s=0.0, anchors=())
 
 

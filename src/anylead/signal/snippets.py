@@ -61,11 +61,13 @@ def candidates(signatures: Sequence[Signature]) -> Iterator[Candidates]:
     present = {name for one in signatures for name in one.leads}
     names = [name for name in _PREFERRED if name in present]
     names += sorted(present - set(names))
-    number = {leads: k for k, leads in enumerate(dict.fromkeys(one.leads for one in signatures))}
-    group = np.array([number[one.leads] for one in signatures], dtype=np.int64)
+    given = [frozenset(one.leads) - frozenset(one.derived) for one in signatures]
+    number = {leads: k for k, leads in enumerate(dict.fromkeys(given))}
+    group = np.array([number[leads] for leads in given], dtype=np.int64)
     has = np.array([[name in leads for name in names] for leads in number], dtype=np.float32)
     for place, name in enumerate(names):
-        # Groups whose recordings have not met in enough leads yet.
+        # Groups whose recordings have not met in enough leads yet; where leads have gains of their own, those
+        # that follow from others are none.
         wanted = has[:, :place] @ has[:, :place].T < _LEADS_TRIED
         yield from _in_lead(_gather(signatures, name, group), group, wanted)
 
