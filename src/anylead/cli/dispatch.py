@@ -17,7 +17,7 @@ VERBS: dict[str, str] = {
     "prepare": "read recordings, resample them, split the patients, write a store",
     "pretrain": "learn an encoder from the stores' recordings, without labels",
     "finetune": "train a head on an encoder: classify | identify",
-    "evaluate": "score a bundle: classify | probe | identify | leads",
+    "evaluate": "score models, with intervals: suite | classify | probe | identify | leads | ...",
     "embed": "turn recordings into vectors",
     "view": "draw a recording on ECG paper",
     "info": "say what a file, store, run or bundle is",

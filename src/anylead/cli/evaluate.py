@@ -1,4 +1,4 @@
-"""anylead evaluate: bundles are judged on persons nobody has trained on."""
+"""anylead evaluate: models are judged on persons nobody has trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from anylead.cli import suite_arguments
 from anylead.cli.arguments import choose, merge, parse, plain
 
 TASKS = {
@@ -14,6 +15,11 @@ TASKS = {
     "identify": "whose heart a recording is, by frozen embeddings",
     "leads": "all a bundle can do, with fewer and fewer leads",
     "probe": "classification by a logistic probe on frozen embeddings",
+    "suite": "everything above and every baseline, in one report",
+    "embeddings": "the same for embeddings that any other model made",
+    "conditions": "write recordings of every lead set and disturbance for other models to embed",
+    "audit": "look for patients and recordings that are in two places",
+    "diff": "say which of two reports is better, where, with what certainty",
 }
 
 
@@ -111,6 +117,10 @@ ARGUMENTS: dict[str, type[EvaluateArguments]] = {
 def run(argv: list[str]) -> None:
     """Runs ``anylead evaluate`` for one task."""
     task, rest = choose(argv, TASKS, prog="anylead evaluate")
+    if task in suite_arguments.ARGUMENTS:
+        asked, more = parse(suite_arguments.ARGUMENTS[task], rest, prog=f"anylead evaluate {task}")
+        suite_arguments.run_report(task, asked, more)
+        return
     given, nested = parse(ARGUMENTS[task], rest, prog=f"anylead evaluate {task}")
 
     from anylead.config import from_plain

@@ -7,7 +7,6 @@ from anylead.batch import Batch
 from anylead.encoders.base import Encoder
 from anylead.heads.base import HeadConfig, input_width, pooled
 from anylead.heads.classification import ClassificationHead
-from anylead.heads.classification import multilabel_loss as multilabel_loss
 
 
 class LinearHead(ClassificationHead):

@@ -118,7 +118,7 @@ def load_systems(config: EvaluateConfig) -> list[System]:
         BundleError: If one cannot be read.
         ConfigError: If two would have the same name, or a run has no bundle for any of the lead sets.
     """
-    names = config.names or tuple(_name(path) for path in config.bundles)
+    names = config.names or tuple(run_name(path) for path in config.bundles)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"evaluate: two bundles are called {twice[0]}; tell them apart with names.")
@@ -184,7 +184,8 @@ def write_judgement(
     return write_report(report, config.out)
 
 
-def _name(path: Path) -> str:
+def run_name(path: Path) -> str:
+    """Returns what to call a bundle: the name of its run's folder."""
     resolved = path.resolve()
     return resolved.parent.name if resolved.name == "bundle" else resolved.name
 

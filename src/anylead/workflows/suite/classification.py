@@ -1,0 +1,102 @@
+"""The classification part: every read-out and every baseline at the leads as recorded."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from anylead.evaluation.benchmark_section import benchmark_section
+from anylead.evaluation.evaluate import paired_difference
+from anylead.evaluation.knn import fit_neighbours
+from anylead.workflows.suite.contest import Contest
+from anylead.workflows.suite.embedders import Embedder
+from anylead.workflows.suite.networks import network_answers, recipes
+from anylead.workflows.suite.parts import Answers, Part
+from anylead.workflows.suite.passes import Pass
+from anylead.workflows.suite.plan import CLEAN, FITTED, passes_over
+from anylead.workflows.suite.scoring import block, score
+from anylead.workflows.suite.task import finite_rows
+
+METRICS = ("macro_auroc", "macro_auprc")
+
+
+def classification_part(contest: Contest) -> Part:
+    """Judges every system on the test recordings that all of them answer.
+
+    Raises:
+        ConfigError: If nothing can be classified.
+    """
+    task = contest.probes.task
+    given = [contest.probes.answers(one, CLEAN, CLEAN) for one in _probed(contest)]
+    given += [_nearest(contest, one) for one in contest.main]
+    chosen = recipes(contest.config) if contest.networks else {}  # type: ignore[arg-type]
+    given += [
+        network_answers(contest.passes, network, task, CLEAN, chosen[name].protocol)
+        for name, network in contest.networks.items()
+    ]
+    scored = score(given, task, lead_set="as recorded")
+    mine = scored[f"{contest.judged.name}, probe"]
+    baselines = [name for name in scored if name not in _pretrained(contest)]
+    differences = [
+        paired_difference(mine.evaluation, scored[name].evaluation, metric)
+        for name in scored
+        if name != mine.answers.name
+        for metric in METRICS
+    ]
+    claims = [one for one in differences if one.metric == METRICS[0] and one.b in baselines]
+    return Part(
+        sections=(
+            benchmark_section([one.evaluation.result for one in scored.values()], drawn=_drawn(contest)),
+        ),
+        results=tuple(one.evaluation.result for one in scored.values()),
+        claims=tuple(claims),
+        predictions=tuple(block(one.answers, task, "clean") for one in scored.values()),
+    )
+
+
+def classification_passes(contest: Contest) -> list[Pass]:
+    """Returns the passes over recordings as they are."""
+    return passes_over(_probed(contest), (CLEAN,), FITTED)
+
+
+def _probed(contest: Contest) -> tuple[Embedder, ...]:
+    return (contest.judged, *contest.beside, *contest.untrained, contest.handmade)
+
+
+def _pretrained(contest: Contest) -> set[str]:
+    """Returns rows that are no baseline: what begins with pre-trained weights."""
+    models = [contest.judged.name, *(one.name for one in contest.beside)]
+    rows = {f"{name}, {how}" for name in models for how in ("probe", "k-NN")}
+    return rows | {
+        network.name
+        for name, network in contest.networks.items()
+        if recipes(contest.config)[name].is_pretrained  # type: ignore[arg-type]
+    }
+
+
+def _nearest(contest: Contest, embedder: Embedder) -> Answers:
+    """Asks the nearest training recordings; how many is chosen on validation recordings."""
+    task = contest.probes.task
+    vectors = {part: contest.passes.vectors(embedder, CLEAN, part) for part in ("train", "valid", "test")}
+    usable = {part: finite_rows(values) for part, values in vectors.items()}
+    valid = None
+    if task.labels["valid"][usable["valid"]].any():
+        valid = (vectors["valid"][usable["valid"]].astype(np.float64), task.labels["valid"][usable["valid"]])
+    fitted = fit_neighbours(
+        vectors["train"][usable["train"]].astype(np.float64),
+        task.labels["train"][usable["train"]],
+        patients=task.parts["train"].keep(usable["train"]).persons,
+        valid=valid,
+    )
+    said: Mapping[str, np.ndarray] = {
+        part: np.full((len(vectors[part]), len(task.classes)), np.nan) for part in ("valid", "test")
+    }
+    for part, values in said.items():
+        if usable[part].any():
+            values[usable[part]] = fitted.scores(vectors[part][usable[part]].astype(np.float64))
+    return Answers(system=embedder.name, protocol="k-NN", test=said["test"], valid=said["valid"])
+
+
+def _drawn(contest: Contest) -> list[str]:
+    """Returns the rows a reader wants to see first: one of each kind."""
+    kinds = [f"{one.name}, probe" for one in contest.main]
+    return kinds + [network.name for network in contest.networks.values()]

@@ -1,0 +1,203 @@
+"""The identification part: every protocol, plain and whitened, for each lead set."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from anylead.errors import ConfigError, InputError
+from anylead.evaluation.bootstrap import patient_draws
+from anylead.evaluation.conditions import Condition
+from anylead.evaluation.identification import cosine_similarity, gallery_and_probes, pessimistic_ranks
+from anylead.evaluation.identity_section import identity_suite_section
+from anylead.evaluation.identity_suite import (
+    IdentityEvaluation,
+    evaluate_identity_suite,
+    identity_difference,
+)
+from anylead.evaluation.predictions import BlockKey, IdentificationBlock
+from anylead.evaluation.results import Difference
+from anylead.evaluation.whitening import Whitening, fit_whitening
+from anylead.workflows.selection import Selection
+from anylead.workflows.suite.contest import Contest
+from anylead.workflows.suite.embedders import BundleEmbedder, Embedder
+from anylead.workflows.suite.parts import Part
+from anylead.workflows.suite.passes import Pass
+from anylead.workflows.suite.plan import PERSONS, SCATTER, fixed_lead_sets, passes_over
+from anylead.workflows.suite.task import finite_rows
+
+WHITENED = "whitened"
+_PLAIN = "cosine"
+
+
+def identity_systems(contest: Contest) -> tuple[Embedder, ...]:
+    """Returns who takes part: the median beat needs no learning."""
+    return (contest.judged, *contest.beside, *contest.plain_untrained, contest.median_beat)
+
+
+def identity_passes(contest: Contest) -> list[Pass]:
+    """Returns the passes of this part: other recordings than those of classification."""
+    systems = identity_systems(contest)
+    scatter = [
+        Pass(embedder=one, condition=condition, part=SCATTER, gives="windows")
+        for one in systems
+        if isinstance(one, BundleEmbedder)
+        for condition in fixed_lead_sets()
+    ]
+    return [*passes_over(systems, fixed_lead_sets(), (PERSONS,)), *scatter]
+
+
+def identity_part(contest: Contest) -> Part:
+    """Judges who is recognised.
+
+    Raises:
+        ConfigError: If nobody known has two recordings with the leads of one of the sets.
+    """
+    persons = contest.passes.parts[PERSONS]
+    if not len(persons):
+        raise ConfigError(
+            "no store has patient ids that are those of persons; give one such as ecg-id or ptb-xl."
+        )
+    draws = patient_draws(persons.persons, resamples=contest.config.resamples, seed=contest.config.seed)
+    dates, hashes = _dates(persons), persons.column("hash")
+    results, differences, blocks, reasons = [], [], [], []
+    for condition in fixed_lead_sets():
+        vectors = _vectors(contest, condition)
+        whole = finite_rows(*vectors.values()) & persons_with(persons, condition)
+        name = condition.name.removeprefix("lead-set-")
+        judged: dict[str, IdentityEvaluation] = {}
+        try:
+            for system, values in vectors.items():
+                judged[system] = evaluate_identity_suite(
+                    values[whole].astype(np.float64),
+                    persons.keep(whole).persons,
+                    recorded_at=dates[whole],
+                    hashes=[one for one, kept in zip(hashes, whole, strict=True) if kept],
+                    draws=draws,
+                    system=system,
+                    lead_set=name,
+                    seed=contest.config.seed,
+                )
+        except InputError as error:
+            reasons.append(f"Identification, leads {name}: {error}")
+            continue
+        results += [one.result for one in judged.values()]
+        differences += _differences(judged, contest)
+        blocks += [
+            _block(key, values[whole].astype(np.float64), persons.keep(whole), condition.name)
+            for key, values in vectors.items()
+        ]
+    if not results:
+        raise ConfigError(reasons[0] if reasons else "nobody known has two recordings.")
+    # The claim rests on the lead set with the most probes; the first one given decides between equals.
+    most = max(results, key=lambda one: one.probes).lead_set
+    claims = [
+        one
+        for one in differences
+        if (one.lead_set, one.metric, one.subset) == (most, "rank1", "all") and WHITENED in one.a
+    ]
+    section = identity_suite_section(
+        results,
+        differences,
+        notes=(
+            "Whitened: by the scatter between windows of unlabelled training recordings; it was fixed "
+            "beforehand as the read-out of identity, and the plain cosine stands beside it.",
+        ),
+        drawn=_drawn([one.system for one in results], contest),
+    )
+    return Part(
+        sections=(section,),
+        results=tuple(results),
+        claims=tuple(claims),
+        predictions=tuple(blocks),
+        missing=tuple(reasons),
+    )
+
+
+def persons_with(persons: Selection, condition: Condition) -> np.ndarray:
+    """Returns which recordings have all leads of a lead set."""
+    return np.array(
+        [set(condition.leads) <= set(persons.stores[n].leads[row]) for n, row in persons.recordings]
+    )
+
+
+def _vectors(contest: Contest, condition: Condition) -> dict[str, np.ndarray]:
+    """Returns the vectors of every system, plain and, for encoders, whitened."""
+    found: dict[str, np.ndarray] = {}
+    for one in identity_systems(contest):
+        vectors = contest.passes.vectors(one, condition, PERSONS)
+        if not vectors.shape[1] or not np.isfinite(vectors).all(axis=1).any():
+            continue
+        found[f"{one.name}, {_PLAIN}"] = vectors
+        whitening = _whitening(contest, one, condition)
+        if whitening is not None:
+            usable = finite_rows(vectors)
+            white = np.full(vectors.shape, np.nan)
+            white[usable] = whitening(vectors[usable])
+            found[f"{one.name}, {WHITENED}"] = white
+    return found
+
+
+def _whitening(contest: Contest, system: Embedder, condition: Condition) -> Whitening | None:
+    if not isinstance(system, BundleEmbedder):
+        return None
+    vectors, places = contest.passes.windows(system, condition, SCATTER)
+    try:
+        return fit_whitening(vectors.astype(np.float64), places.tolist())
+    except InputError:
+        return None
+
+
+def _differences(judged: Mapping[str, IdentityEvaluation], contest: Contest) -> list[Difference]:
+    """Compares the judged encoder, plain and whitened, with every baseline read in the same way."""
+    found = []
+    for how in (_PLAIN, WHITENED):
+        mine = judged.get(f"{contest.judged.name}, {how}")
+        if mine is None:
+            continue
+        for name, other in judged.items():
+            same = name.endswith(f", {how}") or name.startswith(contest.median_beat.name)
+            if other is mine or not same:
+                continue
+            for metric in ("rank1", "eer"):
+                found.append(identity_difference(mine, other, metric))
+                dated = f"{metric}, cross_session"
+                if dated in mine.values and dated in other.values:
+                    found.append(identity_difference(mine, other, metric, subset="cross_session"))
+    return found
+
+
+def _block(name: str, vectors: np.ndarray, persons: Selection, condition: str) -> IdentificationBlock:
+    system, protocol = name.rsplit(", ", 1)
+    protocol = _PLAIN if protocol == _PLAIN else f"{_PLAIN}, {protocol}"
+    chosen = gallery_and_probes(persons.persons, recorded_at=_dates(persons), hashes=persons.column("hash"))
+    similarity = cosine_similarity(vectors[chosen.probes], vectors[chosen.gallery])
+    rows = np.arange(len(chosen.probes))
+    others = similarity.copy()
+    others[rows, chosen.probe_person] = -np.inf
+    sessions = np.where(
+        chosen.same_day, "same_day", np.where(chosen.cross_session, "cross_session", "unknown")
+    )
+    ids, owners = persons.record_ids, persons.persons
+    return IdentificationBlock(
+        key=BlockKey(task="identification", protocol=protocol, condition=condition, system=system),
+        record_ids=tuple(ids[row] for row in chosen.probes),
+        patients=tuple(owners[row] for row in chosen.probes),
+        ranks=pessimistic_ranks(similarity, chosen.probe_person).astype(np.int32),
+        enrolled=np.full(len(rows), len(chosen.persons), dtype=np.int32),
+        own_similarity=similarity[rows, chosen.probe_person].astype(np.float32),
+        best_other_similarity=others.max(axis=1).astype(np.float32),
+        sessions=tuple(str(one) for one in sessions),
+    )
+
+
+def _dates(persons: Selection) -> np.ndarray:
+    """Returns when each recording was made, NaT where nobody knows."""
+    dates = [np.datetime64("NaT") if d is None else np.datetime64(d) for d in persons.column("recorded_at")]
+    return np.array(dates, dtype="datetime64[s]")
+
+
+def _drawn(systems: Sequence[str], contest: Contest) -> list[str]:
+    """Returns the systems that figures show: of the untrained encoders one is enough."""
+    shown = {contest.judged.name, contest.median_beat.name, *(one.name for one in contest.beside)}
+    shown |= {one.name for one in contest.untrained[:1]}
+    return [name for name in dict.fromkeys(systems) if name.rsplit(", ", 1)[0] in shown]

@@ -1,0 +1,148 @@
+"""The any-lead part (docs/lead_protocol.md): fixed lead sets, sampled subsets, dropped and wrong leads."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from anylead.evaluation.conditions import Condition, conditions_of, lead_subset
+from anylead.evaluation.evaluate import paired_difference
+from anylead.evaluation.lead_importance import LeadImportance, falls_from, lead_importance
+from anylead.evaluation.lead_protocol import Kind, LeadCurve, lead_curve, write_lead_csv
+from anylead.evaluation.lead_section import PROBES, fixed_lead_section, lead_section
+from anylead.evaluation.results import Interval
+from anylead.leads import STANDARD_12
+from anylead.workflows.suite.contest import Contest
+from anylead.workflows.suite.embedders import Embedder
+from anylead.workflows.suite.parts import Answers, Part
+from anylead.workflows.suite.passes import Pass
+from anylead.workflows.suite.plan import ASKED, FITTED, fixed_lead_sets, lead_subsets, passes_over
+from anylead.workflows.suite.scoring import block, macro_auroc_values, score
+
+METRIC = "macro_auroc"
+SHIFT: Kind = "shift"
+INFORMATION: Kind = "information"
+CSV_NAME = "leads.csv"
+
+
+def lead_passes(contest: Contest) -> list[Pass]:
+    """Returns the passes of this part."""
+    passes = passes_over(contest.main, fixed_lead_sets(), FITTED)
+    if not contest.quick:
+        passes += passes_over(contest.main, lead_subsets(), FITTED)
+        passes += passes_over(contest.main, conditions_of("drop_lead"), ASKED)
+        passes += passes_over(contest.main, conditions_of("wrong_lead"), ASKED)
+    return passes
+
+
+def fixed_part(contest: Contest) -> Part:
+    """Judges the named lead sets, with the twelve-lead probe and with a probe of their own.
+
+    Raises:
+        ConfigError: If no recording can be judged.
+    """
+    results, predictions, differences = [], [], []
+    for condition in fixed_lead_sets():
+        given = [
+            _answers(contest, one, condition, kind) for one in contest.main for kind in (SHIFT, INFORMATION)
+        ]
+        name = condition.name.removeprefix("lead-set-")
+        scored = score(given, contest.probes.task, lead_set=name)
+        results += [one.evaluation.result for one in scored.values()]
+        predictions += [block(one.answers, contest.probes.task, condition.name) for one in scored.values()]
+        for kind in (SHIFT, INFORMATION):
+            mine = scored[f"{contest.judged.name}, {_protocol(kind)}"]
+            differences += [
+                paired_difference(mine.evaluation, other.evaluation, METRIC)
+                for other in scored.values()
+                if other is not mine and other.answers.protocol == _protocol(kind)
+            ]
+    return Part(
+        sections=(fixed_lead_section(results, differences),),
+        results=tuple(results),
+        predictions=tuple(predictions),
+    )
+
+
+def subset_part(contest: Contest) -> Part:
+    """Judges the sampled subsets, dropped leads and wrong leads; writes every subset as CSV.
+
+    Raises:
+        ConfigError: If no recording has all twelve leads.
+        FileError: If the table cannot be written.
+    """
+    curves: list[LeadCurve] = []
+    importances: list[LeadImportance] = []
+    faults: dict[str, Mapping[str, Interval]] = {}
+    for kind in (SHIFT, INFORMATION):
+        for one, found in _by_system(contest, lead_subsets(), kind).items():
+            scores = {tuple(condition.leads): found[condition.name] for condition in lead_subsets()}
+            curves.append(lead_curve(scores, system=one, kind=kind))
+    dropped = _by_system(contest, (*conditions_of("drop_lead"), *_single_leads(), *_all_leads()), SHIFT)
+    for system, found in dropped.items():
+        importances.append(
+            lead_importance(
+                found[_all_leads()[0].name],
+                {one.leads[0]: found[one.name] for one in conditions_of("drop_lead")},
+                {one.leads[0]: found[one.name] for one in _single_leads()},
+                system=system,
+            )
+        )
+    for system, found in _by_system(contest, (*conditions_of("wrong_lead"), *_all_leads()), SHIFT).items():
+        clean = found[_all_leads()[0].name]
+        faults[system] = falls_from(clean, {one.name: found[one.name] for one in conditions_of("wrong_lead")})
+    write_lead_csv(curves, contest.config.out / CSV_NAME)
+    section = lead_section(curves, importances, faults)
+    results = (*curves, *importances, {"wrong_leads": faults})
+    return Part(sections=(section,), results=results, headlines=_headlines(curves, contest))
+
+
+def _answers(contest: Contest, embedder: Embedder, condition: Condition, kind: Kind) -> Answers:
+    """Returns what the twelve-lead probe, or a probe fitted on the same leads, says of fewer leads."""
+    fitted_on = contest.probes.fit(embedder, _all_leads()[0])
+    probe = fitted_on
+    if kind == INFORMATION:
+        probe = contest.probes.fit(embedder, condition, strength_from=fitted_on)
+    return Answers(
+        system=embedder.name,
+        protocol=_protocol(kind),
+        test=contest.probes.ask(embedder, probe, condition, "test"),
+    )
+
+
+def _protocol(kind: Kind) -> str:
+    return PROBES[kind]
+
+
+def _by_system(
+    contest: Contest, conditions: Sequence[Condition], kind: Kind
+) -> dict[str, dict[str, np.ndarray]]:
+    """Returns system to condition to macro AUROC on all patients and on each resample.
+
+    All conditions are judged on the same recordings: those that every system answers under each of them.
+    """
+    given = {
+        (one.name, condition.name): _answers(contest, one, condition, kind)
+        for one in contest.main
+        for condition in conditions
+    }
+    common = macro_auroc_values(list(given.values()), contest.probes.task)
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for (system, condition), scored in zip(given, common, strict=True):
+        found.setdefault(system, {})[condition] = scored
+    return found
+
+
+def _single_leads() -> tuple[Condition, ...]:
+    return tuple(lead_subset((lead,)) for lead in STANDARD_12)
+
+
+def _all_leads() -> tuple[Condition, ...]:
+    return fixed_lead_sets()[:1]
+
+
+def _headlines(curves: Sequence[LeadCurve], contest: Contest) -> tuple[str, ...]:
+    mine = {curve.kind: curve for curve in curves if curve.system == contest.judged.name}
+    return (
+        f"Any leads: the mean over 1 to 12 leads is {mine[INFORMATION].number} with a probe of these leads "
+        f"(information) and {mine[SHIFT].number} with the twelve-lead probe (shift).",
+    )

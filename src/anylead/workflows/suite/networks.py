@@ -1,0 +1,130 @@
+"""Networks trained with labels: the encoder fine-tuned, and what it has to be compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anylead.bundle import load
+from anylead.evaluation.conditions import Condition
+from anylead.workflows.finetune import ClassifyConfig, finetune_classify
+from anylead.workflows.stages import Stages
+from anylead.workflows.suite.config import SuiteConfig
+from anylead.workflows.suite.embedders import BundleEmbedder
+from anylead.workflows.suite.parts import Answers
+from anylead.workflows.suite.passes import Pass, Passes
+from anylead.workflows.suite.task import Task
+
+_ATTENTIVE_RATE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One network to train."""
+
+    protocol: str
+    """In tables."""
+    is_pretrained: bool = False
+    """Whether it begins with the judged weights: otherwise it is a baseline."""
+    settings: Mapping[str, Any]
+    """Of `ClassifyConfig`."""
+
+    @property
+    def reads_like_judged(self) -> bool:
+        """Whether it pools as the judged encoder is pooled; attention pools by itself."""
+        return self.is_pretrained and "head_kind" not in self.settings
+
+
+def recipes(config: SuiteConfig) -> dict[str, Recipe]:
+    """Returns the networks of a full suite, by the name of their folder."""
+    rate = {"learning_rate": config.fine_tuning_rate}
+    scratch = {"schedule": "warmup_cosine", **rate}
+    attentive = {"frozen": True, "head_kind": "attentive", "learning_rate": _ATTENTIVE_RATE}
+    return {
+        "fine-tuned": Recipe(
+            protocol="fine-tuned", is_pretrained=True, settings={"layer_decay": config.layer_decay, **rate}
+        ),
+        "attentive": Recipe(protocol="attentive probe", is_pretrained=True, settings=attentive),
+        "untrained-attentive": Recipe(
+            protocol="untrained, attentive probe", settings={**attentive, "weights": "fresh"}
+        ),
+        "scratch": Recipe(
+            protocol="same architecture from scratch", settings={"weights": "fresh", **scratch}
+        ),
+        "resnet1d": Recipe(protocol="supervised ResNet-1D", settings={"encoder": "resnet1d", **scratch}),
+        "s4": Recipe(protocol="supervised S4", settings={"encoder": "s4", **scratch}),
+    }
+
+
+def train_networks(config: SuiteConfig, judged: BundleEmbedder) -> dict[str, BundleEmbedder]:
+    """Trains every network that is not there yet; returns them by recipe.
+
+    Args:
+        config: What is trained on, and how long.
+        judged: Gives the weights and the layer that is read.
+
+    Raises:
+        ConfigError: If there is nothing to train on.
+        FileError: If the disk refuses.
+    """
+    chosen = recipes(config)
+    stages = Stages(config.out / "networks" / "stages", total=len(chosen))
+    trained: dict[str, BundleEmbedder] = {}
+    for name, recipe in chosen.items():
+        out = config.out / "networks" / name
+        work = ClassifyConfig(
+            bundle=config.bundles[0],
+            stores=config.stores,
+            out=out,
+            steps=config.supervised_steps,
+            layer=judged.readout.layer if recipe.is_pretrained else None,
+            pooling=judged.readout.pooling if recipe.reads_like_judged else None,
+            minimum_positives=config.minimum_positives,
+            seed=config.seed,
+            progress=config.progress,
+            **recipe.settings,
+        )
+        stages.run(
+            name,
+            f"train: {recipe.protocol}",
+            lambda chosen=work: finetune_classify(chosen),  # type: ignore[misc]
+            settings={"bundle": judged.bundle.fingerprint(), "work": _settings(work)},
+            makes=(out / "bundle" / "config.json",),
+            owns=(out,),
+        )
+        bundle = load(out / "bundle")
+        name_shown = f"{judged.name}, {recipe.protocol}" if recipe.is_pretrained else recipe.protocol
+        trained[name] = BundleEmbedder(
+            name=name_shown,
+            seed=judged.seed,
+            bundle=bundle,
+            readout=bundle.manifest.readout,
+            batch_size=config.batch_size,
+        )
+    return trained
+
+
+def network_answers(
+    passes: Passes, network: BundleEmbedder, task: Task, condition: Condition, protocol: str
+) -> Answers:
+    """Returns what a network's own outputs say, in the columns of the classes judged."""
+    classes = network.bundle.classes()
+    columns = [classes.index(name) for name in task.classes]
+    test, valid = (
+        passes.probabilities(network, condition, part)[:, columns].astype(float) for part in ("test", "valid")
+    )
+    return Answers(system=network.name, protocol=protocol, test=test, valid=valid)
+
+
+def network_passes(networks: Mapping[str, BundleEmbedder], condition: Condition) -> list[Pass]:
+    """Returns the passes that `network_answers` needs."""
+    return [
+        Pass(embedder=network, condition=condition, part=part, gives="probabilities")
+        for network in networks.values()
+        for part in ("test", "valid")
+    ]
+
+
+def _settings(work: ClassifyConfig) -> ClassifyConfig:
+    """Leaves out what does not change the weights: paths and progress."""
+    return replace(work, bundle=Path(), stores=(Path(),), out=Path(), progress=False)

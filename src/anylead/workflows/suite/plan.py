@@ -1,0 +1,47 @@
+"""Which conditions the parts of the suite look at, and the passes they need."""
+
+from collections.abc import Iterable, Sequence
+
+from anylead.evaluation.conditions import Condition, condition, conditions_of, lead_subset
+from anylead.evaluation.lead_protocol import sample_subsets
+from anylead.workflows.suite.config import LEAD_SETS
+from anylead.workflows.suite.embedders import Embedder
+from anylead.workflows.suite.passes import Pass
+
+CLEAN = condition("clean")
+ROBUSTNESS = ("noise", "rate", "duration", "gain", "offset")
+"""Families whose conditions are graded: each becomes a curve."""
+FITTED = ("train", "valid", "test")
+"""Parts a probe of its own needs."""
+ASKED = ("test",)
+"""Parts that a probe fitted elsewhere is asked about."""
+PERSONS, SCATTER = "persons", "scatter"
+"""Recordings of known test persons; training recordings on which whitening is fitted."""
+
+
+def fixed_lead_sets() -> tuple[Condition, ...]:
+    """Returns the conditions of the named lead sets."""
+    return tuple(condition(f"lead-set-{name}") for name in LEAD_SETS)
+
+
+def lead_subsets() -> tuple[Condition, ...]:
+    """Returns the conditions of the protocol's sample of subsets of the twelve leads."""
+    return tuple(lead_subset(leads) for leads in sample_subsets())
+
+
+def disturbed() -> tuple[Condition, ...]:
+    """Returns the conditions on which a probe fitted on clean recordings is asked."""
+    graded = [one for family in ROBUSTNESS for one in conditions_of(family)]
+    return (*conditions_of("drop_lead"), *conditions_of("wrong_lead"), *graded)
+
+
+def passes_over(
+    embedders: Iterable[Embedder], conditions: Sequence[Condition], parts: Sequence[str]
+) -> list[Pass]:
+    """Returns one pass for each."""
+    return [
+        Pass(embedder=embedder, condition=one, part=part)
+        for embedder in embedders
+        for one in conditions
+        for part in parts
+    ]

@@ -1,0 +1,216 @@
+"""The suite: every baseline in every report, passes made once, what cannot be made named."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from downstream_setup import make_bundle, make_store
+
+from anylead.errors import ConfigError, InputError
+from anylead.evaluation.conditions import condition
+from anylead.store import Store
+from anylead.workflows.diff import DiffConfig, diff
+from anylead.workflows.selection import Selection
+from anylead.workflows.suite import EmbeddingsConfig, SuiteConfig, suite
+from anylead.workflows.suite.contest import contest_of
+from anylead.workflows.suite.embedders import BundleEmbedder
+from anylead.workflows.suite.untrained import Untrained, grid, untrained_embedder
+
+BASELINES = {"untrained 0, probe", "untrained 1, probe", "hand-made features, probe"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("suite")
+    make_store(folder / "store", patients=70)
+    make_bundle(folder / "mine" / "bundle")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quick(place):
+    config = quick_config(place, place / "quick")
+    return config, suite(config)
+
+
+@pytest.fixture(scope="module")
+def full(place):
+    config = replace(
+        quick_config(place, place / "full"), quick=False, untrained_seeds=1, supervised_steps=2, label_draws=2
+    )
+    return config, suite(config)
+
+
+def quick_config(place, out):
+    return SuiteConfig(
+        bundles=(place / "mine" / "bundle",), stores=(place / "store",), out=out, quick=True, resamples=100
+    )
+
+
+def read_report(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def systems(report):
+    return {result["system"] for result in report["results"] if "macro_auroc" in result}
+
+
+def test_a_quick_report_holds_the_judged_encoder_two_untrained_ones_and_hand_made_features(quick):
+    report = read_report(quick[0].out)
+    assert {
+        "mine, probe",
+        "untrained 0, probe",
+        "untrained 1, probe",
+        "hand-made features, probe",
+    } <= systems(report)
+    assert report["provenance"]["judged"] == "mine"
+    titles = [section["title"] for section in report["sections"]]
+    assert "Does pre-training help?" in titles
+    assert "Fixed lead sets" in titles
+    assert "Whose heart is it?" in titles
+
+
+def test_no_claim_is_made_unless_every_baseline_is_beaten(quick):
+    config, lines = quick
+    told = "\n".join(lines)
+    # An encoder of random weights is no better than other random weights.
+    assert "is not shown: mine is better than" in told
+    table = read_report(config.out)["results"][-1]["claims"]["Classification"]
+    assert {one["b"] for one in table} >= {
+        "untrained 0, probe",
+        "untrained 1, probe",
+        "hand-made features, probe",
+    }
+    assert all(one["p_holm"] >= one["p_value"] for one in table)
+
+
+def test_a_second_run_makes_no_pass_and_gives_the_same_numbers(quick, place):
+    config, lines = quick
+    before = read_report(config.out)["results"]
+    again = suite(config)
+    assert ": 0 passes made" in again[-1]
+    assert read_report(config.out)["results"] == before
+    assert again[:-1] == lines[:-1]
+
+
+def test_an_interrupted_suite_keeps_what_it_has_made(place, monkeypatch):
+    config = quick_config(place, place / "interrupted")
+    calls = []
+    whole = BundleEmbedder.embed
+
+    def some(self, selection, condition, *, wrap=None):
+        calls.append(condition.name)
+        if len(calls) > 5:
+            raise KeyboardInterrupt
+        return whole(self, selection, condition, wrap=wrap)
+
+    monkeypatch.setattr(BundleEmbedder, "embed", some)
+    with pytest.raises(KeyboardInterrupt):
+        suite(config)
+    assert len(list((config.out / "passes").glob("*.npz"))) >= 5
+    assert not (config.out / "report.html").exists()
+
+
+def test_a_full_report_has_every_baseline_and_every_part(full):
+    report = read_report(full[0].out)
+    found = systems(report)
+    for expected in (
+        "supervised ResNet-1D",
+        "supervised S4",
+        "same architecture from scratch",
+        "mine, fine-tuned",
+        "mine, attentive probe",
+        "untrained, attentive probe",
+    ):
+        assert any(name.startswith(expected) for name in found), expected
+    assert sum(name.startswith("untrained") and name.endswith(", probe") for name in found) >= 6
+    titles = " ".join(section["title"] for section in report["sections"])
+    for part in ("read of each encoder", "leads", "labels", "disturb"):
+        assert part in titles.lower(), (part, titles)
+    assert (full[0].out / "leads.csv").is_file()
+
+
+def test_embeddings_of_another_model_get_the_same_report(place, full):
+    contest = contest_of(full[0])
+    rows = {"record_id": [], "condition": [], "embedding": []}
+    store = Store.open(place / "store")
+    for name in ("clean", "lead-set-12", "lead-set-2"):
+        for split in ("train", "valid", "test"):
+            selection = Selection.of([store], split)
+            vectors = contest.judged.embed(selection, condition(name))
+            rows["record_id"] += selection.record_ids
+            rows["condition"] += [name] * len(selection)
+            rows["embedding"] += vectors.tolist()
+    pq.write_table(pa.table(rows), place / "theirs.parquet")
+    config = EmbeddingsConfig(
+        embeddings=place / "theirs.parquet", stores=(place / "store",), out=place / "theirs", resamples=100
+    )
+    lines = suite(config)
+    report = read_report(config.out)
+    assert {"theirs, probe", "hand-made features, probe"} <= systems(report)
+    assert "Missing from this report." in "\n".join(lines)
+    compared = diff(DiffConfig(a=full[0].out, b=config.out, resamples=100))
+    assert compared.summary
+
+
+def test_the_same_encoder_gives_the_same_answers_as_a_table_and_as_a_bundle(place, quick):
+    config = replace(quick[0], out=place / "as-bundle")
+    contest = contest_of(config)
+    test = contest.passes.parts["test"]
+    whole = contest.judged.embed(test, condition("clean"))
+    few = contest.judged.embed(test, condition("lead-set-2"))
+    assert whole.shape == few.shape
+    assert not np.allclose(whole, few)
+    np.testing.assert_array_equal(few, contest.judged.embed(test, condition("leads-I,II")))
+
+
+def test_a_gain_changes_weights_and_not_biases(place, quick):
+    contest = contest_of(quick[0])
+    usual = untrained_embedder(contest.judged, Untrained(), seed=0)
+    strong = untrained_embedder(contest.judged, Untrained(gain=2.0), seed=0)
+    pairs = zip(usual.bundle.encoder.named_parameters(), strong.bundle.encoder.parameters(), strict=True)
+    for (name, a), b in pairs:
+        factor = 2.0 if a.dim() >= 2 else 1.0
+        np.testing.assert_allclose(b.detach().numpy(), factor * a.detach().numpy(), err_msg=name)
+    assert usual.key != strong.key
+    assert len(grid(seeds=3, plain_only=False)) == 18
+
+
+def test_a_store_without_labels_still_gets_its_other_parts(place, tmp_path, quick):
+    config = replace(quick[0], out=tmp_path / "out", minimum_positives=10_000)
+    told = "\n".join(suite(config))
+    assert "none of the 26 scored classes has 10000 positives" in told
+    titles = [section["title"] for section in read_report(config.out)["sections"]]
+    assert "Whose heart is it?" in titles
+    assert "Fixed lead sets" not in titles
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stores": ()}, "got no store"),
+        ({"bundles": ()}, "got no bundle"),
+        ({"names": ("a", "b")}, "got 2 names for 1 bundles"),
+        ({"resamples": 5}, "resamples is 5"),
+        ({"untrained_seeds": 0}, "got 0 untrained seeds"),
+    ],
+)
+def test_refuses_settings_that_do_not_fit(place, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(quick_config(place, place / "x"), **changes)
+
+
+def test_refuses_two_bundles_of_one_name(place):
+    with pytest.raises(ConfigError, match="two bundles are called mine"):
+        suite(replace(quick_config(place, place / "x"), bundles=(place / "mine", place / "mine" / "bundle")))
+
+
+def test_refuses_a_table_of_other_recordings(place, tmp_path):
+    pq.write_table(pa.table({"record_id": ["nobody"], "embedding": [[1.0, 2.0]]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="none of its 1 record ids is in the store"):
+        suite(
+            EmbeddingsConfig(embeddings=tmp_path / "t.parquet", stores=(place / "store",), out=tmp_path / "o")
+        )
