@@ -7,10 +7,11 @@ Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 1
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import special
 
 from anylead.errors import InputError
 from anylead.evaluation.results import Interval, defined
@@ -100,3 +101,34 @@ def percentile_interval(
         resamples_used=len(usable),
         resamples_undefined=left_out,
     )
+
+
+def logit_interval(
+    value: float, draws: Float[np.ndarray, "draws"], *, freedom: float, confidence: float = 0.95
+) -> Interval:
+    """Returns a rate with an interval from the spread of the resamples, taken on the logit scale.
+
+    For average precision, whose resamples of few positives lie too high and too close: the value stays in the
+    middle, the ends stay between 0 and 1. There is no interval where the value is 0 or 1 or does not vary.
+
+    Args:
+        value: From all patients, each once, from 0 to 1; NaN where it is undefined.
+        draws: From each resample; NaN where it is undefined there, which is left out and counted.
+        freedom: Degrees of freedom of Student's t, such as the effective number of positive patients less
+            one; at least 1 is taken.
+        confidence: How often the interval shall hold the truth.
+    """
+    usable = draws[~np.isnan(draws)]
+    told = Interval(
+        value=defined(value),
+        resamples_used=len(usable),
+        resamples_undefined=len(draws) - len(usable),
+        method="logit",
+    )
+    if len(usable) < 2 or not 0.0 < value < 1.0 or usable.std() == 0.0:
+        return told
+    middle = special.logit(value)
+    spread = usable.std(ddof=1) / (value * (1.0 - value))
+    reach = special.stdtrit(max(freedom, 1.0), 0.5 + confidence / 2.0) * spread
+    low, high = special.expit([middle - reach, middle + reach])
+    return replace(told, low=float(low), high=float(high))

@@ -13,13 +13,14 @@ from jaxtyping import Bool, Float
 
 from anylead.errors import InputError
 from anylead.evaluation.bootstrap import PatientDraws, own_names, percentile_interval
+from anylead.evaluation.calibration import reliability_points
 from anylead.evaluation.challenge_score import challenge_credits
-from anylead.evaluation.classification import macro, micro, rank_scores
+from anylead.evaluation.class_scores import class_measures, class_scores, errors_if_calibrated
+from anylead.evaluation.classification import macro, micro
 from anylead.evaluation.identification import Protocol, cosine_similarity, pessimistic_ranks, rank_rate
 from anylead.evaluation.multiplicity import bootstrap_p_value
 from anylead.evaluation.results import (
     ClassificationResult,
-    ClassScore,
     Difference,
     IdentificationResult,
     Interval,
@@ -64,6 +65,7 @@ def evaluate_classification(
     system: str,
     lead_set: str,
     thresholds: float | Float[np.ndarray, "classes"] = 0.5,
+    f1_thresholds: Float[np.ndarray, "classes"] | None = None,
     credit: Credit | None = None,
 ) -> Evaluation[ClassificationResult]:
     """Judges the probabilities of recordings.
@@ -76,7 +78,8 @@ def evaluate_classification(
         draws: From `patient_draws`, over these patients and possibly more.
         system: What to call the system in tables.
         lead_set: What to call the leads in tables.
-        thresholds: A probability above it is an answer; only the Challenge score needs answers.
+        thresholds: A probability above it is an answer, for the Challenge score.
+        f1_thresholds: The same for F1, chosen on validation recordings; None leaves F1 out.
         credit: None leaves the Challenge score undefined.
 
     Raises:
@@ -88,36 +91,45 @@ def evaluate_classification(
             f"for labels {labels.shape}; give one patient a recording and one name a class."
         )
     weights = _with_everyone_once(draws.record_weights(patients))
-    scores = rank_scores(labels, probabilities, weights)
-    values = {"macro_auroc": macro(scores.auroc), "macro_auprc": macro(scores.auprc)}
+    measures = class_measures(labels, probabilities, weights, f1_thresholds=f1_thresholds)
+    heap = micro(labels, probabilities, weights)
+    values = measures.means() | {"micro_auroc": heap.auroc[:, 0], "micro_auprc": heap.auprc[:, 0]}
     values["challenge_score"] = np.full(len(weights), np.nan)
     if credit is not None:
         answers = probabilities > thresholds
         values["challenge_score"] = challenge_credits(
             labels, answers, credit.weights, sinus=credit.sinus
         ).scores(weights)
-    positives = labels.sum(axis=0)
-    heap = micro(labels, probabilities)
+    told = {name: _interval(one) for name, one in values.items()}
+    calibrated = np.where(measures.has_both, errors_if_calibrated(probabilities), np.nan)
     result = ClassificationResult(
         system=system,
         lead_set=lead_set,
-        macro_auroc=_interval(values["macro_auroc"]),
-        macro_auprc=_interval(values["macro_auprc"]),
-        challenge_score=_interval(values["challenge_score"]),
-        per_class=tuple(
-            ClassScore(
-                name=name,
-                positives=int(positives[k]),
-                auroc=_interval(scores.auroc[:, k]),
-                auprc=_interval(scores.auprc[:, k]),
-            )
-            for k, name in enumerate(classes)
+        macro_auroc=told["macro_auroc"],
+        macro_auprc=told["macro_auprc"],
+        challenge_score=told["challenge_score"],
+        per_class=class_scores(
+            measures,
+            labels,
+            probabilities,
+            classes=classes,
+            patients=patients,
+            f1_thresholds=f1_thresholds,
         ),
         records=len(labels),
         patients=len(set(own_names(patients))),
-        undefined_classes=tuple(name for k, name in enumerate(classes) if positives[k] in (0, len(labels))),
-        micro_auroc=defined(heap.auroc[0, 0]),
-        micro_auprc=defined(heap.auprc[0, 0]),
+        undefined_classes=_where(classes, ~measures.has_both),
+        clean_classes=_where(classes, measures.is_clean),
+        clean_macro_auroc=told["clean_macro_auroc"],
+        clean_macro_auprc=told["clean_macro_auprc"],
+        micro_auroc=told["micro_auroc"],
+        micro_auprc=told["micro_auprc"],
+        macro_sensitivity={level: told[f"macro_sensitivity_{level}"] for level in measures.sensitivity},
+        macro_f1=told.get("macro_f1"),
+        macro_brier=told["macro_brier"] if told["macro_brier"].value is not None else None,
+        macro_ece=told["macro_ece"].value,
+        macro_ece_if_calibrated=defined(float(macro(calibrated))),
+        reliability=reliability_points(labels.reshape(-1), probabilities.reshape(-1)),
     )
     judged = [draws.key, own_names(patients), list(classes), np.packbits(labels).tobytes().hex()]
     return Evaluation(result=result, values=values, draws_key=fingerprint(judged))
@@ -188,7 +200,8 @@ def paired_difference(a: Evaluation[Result], b: Evaluation[Result], metric: str)
     Args:
         a: A system.
         b: Another one, judged on the same recordings with the same draws.
-        metric: ``macro_auroc``, ``macro_auprc``, ``challenge_score``, ``rank1``, ``rank5`` or ``eer``.
+        metric: One of `Evaluation.values`: ``macro_auroc``, ``clean_macro_auroc``, ``micro_auprc``,
+            ``macro_brier``, ``challenge_score``, ``rank1``, ``eer``...
 
     Raises:
         InputError: If the two were not judged on the same recordings and draws, or there is no such metric.
@@ -219,6 +232,10 @@ def paired_difference(a: Evaluation[Result], b: Evaluation[Result], metric: str)
 def _with_everyone_once(weights: Float[np.ndarray, "draws items"]) -> Float[np.ndarray, "draws1 items"]:
     """Puts the weighting that gives the value itself in front of the resamples."""
     return np.concatenate([np.ones((1, weights.shape[1])), weights])
+
+
+def _where(names: Sequence[str], chosen: Bool[np.ndarray, "names"]) -> tuple[str, ...]:
+    return tuple(name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen)
 
 
 def _interval(values: Float[np.ndarray, "draws1"]) -> Interval:

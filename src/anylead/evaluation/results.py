@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Subset = Literal["all", "same_day", "cross_session"]
+IntervalMethod = Literal["percentile", "score", "logit"]
+"""How an interval was made: percentiles of the resamples; the score interval of `auroc_interval`; the spread
+of the resamples on the logit scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A value with its 95 % percentile interval over resampled patients."""
+    """A value with its 95 % interval over patients."""
 
     value: float | None
     """From all patients, each once; None where it is undefined."""
@@ -24,6 +27,7 @@ class Interval:
     """Resamples in which the value was defined: the others are left out, not replaced."""
     resamples_undefined: int = 0
     """Resamples left out."""
+    method: IntervalMethod = "percentile"
 
     def __str__(self) -> str:
         """Returns ``0.812 [0.78, 0.84]``, or ``undefined``."""
@@ -40,14 +44,41 @@ class Interval:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReliabilityPoint:
+    """Recordings of about one probability: what was said of them and what was true."""
+
+    predicted: float
+    """Mean probability."""
+    observed: float
+    """Part that has the class."""
+    decisions: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """How one class is told from the rest."""
+    """How one class is told from the rest; without intervals where either outcome has fewer than 10."""
 
     name: str
     positives: int
     """Records that have the class."""
     auroc: Interval
     auprc: Interval
+    """Chance is the prevalence."""
+    prevalence: float | None = None
+    sensitivity: Mapping[str, Interval] = field(default_factory=dict)
+    """Specificity, as text such as ``"0.95"``, to the highest sensitivity at no lower one."""
+    threshold: float | None = None
+    """Chosen on validation recordings, for F1; None where none was given."""
+    f1: Interval | None = None
+    """At the threshold; None where none was given."""
+    brier: Interval | None = None
+    """Mean squared error of the probability; None where the scores are not probabilities."""
+    ece: float | None = None
+    """Expected calibration error, over ten bins of equally many recordings. It has no interval: resampling
+    raises it above its own value."""
+    ece_if_calibrated: float | None = None
+    """What it would be on average if every probability were right, from so few recordings."""
+    reliability: tuple[ReliabilityPoint, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +97,24 @@ class ClassificationResult:
     patients: int
     undefined_classes: tuple[str, ...] = ()
     """Classes with one outcome only, which the means leave out."""
-    micro_auroc: float | None = None
-    micro_auprc: float | None = None
+    clean_classes: tuple[str, ...] = ()
+    """Classes with at least 10 of either outcome."""
+    clean_macro_auroc: Interval = Interval(value=None)
+    """Mean over the clean classes."""
+    clean_macro_auprc: Interval = Interval(value=None)
+    micro_auroc: Interval = Interval(value=None)
+    """Of all decisions in one heap."""
+    micro_auprc: Interval = Interval(value=None)
+    macro_sensitivity: Mapping[str, Interval] = field(default_factory=dict)
+    """Specificity to the mean over classes."""
+    macro_f1: Interval | None = None
+    """None where no thresholds were given."""
+    macro_brier: Interval | None = None
+    """None where the scores are not probabilities, as for the calibration errors."""
+    macro_ece: float | None = None
+    macro_ece_if_calibrated: float | None = None
+    reliability: tuple[ReliabilityPoint, ...] = ()
+    """Of all decisions in one heap."""
 
 
 @dataclass(frozen=True, kw_only=True)
