@@ -21,7 +21,7 @@ class ProtocolArguments:
     recipe: Path | None = None
     """YAML file of settings."""
     pretraining_stores: tuple[Path, ...] = ()
-    """Stores the encoder was pre-trained on, for the leakage audit; those of --store where not given."""
+    """Stores the encoder was pre-trained on, for the leakage audit; without, what the bundle says."""
     minimum_positives: int = 5
     """Classes with fewer positive training recordings are not judged."""
     label_draws: int = 5
@@ -103,7 +103,7 @@ class AuditArguments:
     stores: Annotated[tuple[Path, ...], tyro.conf.arg(name="store", aliases=("--stores",))] = ()
     """Stores made by `anylead prepare`."""
     pretraining_stores: tuple[Path, ...] = ()
-    """Stores the encoder was pre-trained on; those of --store where not given."""
+    """Stores the encoder was pre-trained on; without, what the bundle says."""
     bundle: Path | None = None
     """Bundle whose provenance says what it was pre-trained on."""
     out: Path

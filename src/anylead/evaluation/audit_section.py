@@ -123,10 +123,10 @@ class AuditResult:
         unsure = "; what pre-training used is not fully known" if self.pretraining in _UNSURE else ""
         if shared:
             where = ", ".join(f"{overlap.earlier} and {overlap.later}" for overlap in shared)
-            return f"Overlap between {where}{unsure}."
+            return f"Leakage: overlap between {where}{unsure}."
         judged = " and ".join(role for role in self.roles if role in _JUDGED)
         what = "no exact and no near duplicate" if self.searched else "no exact duplicate"
-        return f"No overlap: {judged} share no patient, {what} with each other or with what precedes{unsure}."
+        return f"Leakage: none found; {judged} share no patient, {what}{unsure}."
 
     def lines(self) -> list[str]:
         """Returns what was found as sentences, for people."""

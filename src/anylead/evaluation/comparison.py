@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from anylead.errors import InputError
 from anylead.evaluation.bootstrap import own_names, patient_draws, percentile_interval
+from anylead.evaluation.multiplicity import SIGNIFICANCE, bootstrap_p_value, holm
 from anylead.evaluation.paired_blocks import BothValues, PairedValues, pair_blocks
 from anylead.evaluation.predictions import BlockKey, Task
 from anylead.evaluation.predictions_file import Predictions
@@ -23,7 +23,6 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "identification": ("rank1", "rank1_cross_session"),
 }
 """Of each task; the first decides. More is better in all of them."""
-SIGNIFICANCE = 0.05
 
 Verdict = Literal["A better", "B better", "not shown", "identical", "undefined"]
 Blocks = tuple[BlockKey, BlockKey]
@@ -262,7 +261,7 @@ def _difference(both: BothValues, **where: Any) -> PairedDifference:
         a=defined(float(left[0])),
         b=defined(float(right[0])),
         difference=interval,
-        p_value=_bootstrap_p_value(apart[1:]) if interval.low is not None else None,
+        p_value=bootstrap_p_value(apart[1:]) if interval.low is not None else None,
         verdict="identical" if is_identical else "undefined",
         **where,
     )
@@ -295,7 +294,7 @@ def _corrected(
             families.setdefault(family(one), []).append(place)
     corrected = list(differences)
     for places in families.values():
-        adjusted = _holm([differences[place].p_value or 0.0 for place in places])
+        adjusted = holm([differences[place].p_value or 0.0 for place in places])
         for place, p_holm in zip(places, adjusted, strict=True):
             one = differences[place]
             corrected[place] = replace(one, p_holm=float(p_holm), verdict=_verdict(one, float(p_holm)))
@@ -308,19 +307,3 @@ def _verdict(one: PairedDifference, p_holm: float) -> Verdict:
     if p_holm >= SIGNIFICANCE or not one.difference.excludes_zero:
         return "not shown"
     return "A better" if one.difference.value > 0.0 else "B better"
-
-
-def _bootstrap_p_value(draws: Float[np.ndarray, "draws"]) -> float:
-    """Returns twice the part of the resamples on the rarer side of zero; undefined ones are left out."""
-    usable = draws[~np.isnan(draws)]
-    rarer = min(int((usable <= 0.0).sum()), int((usable >= 0.0).sum()))
-    return min(1.0, 2.0 * (1 + rarer) / (1 + len(usable)))
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values corrected for their number; Holm 1979, "A simple sequentially rejective procedure"."""
-    order = np.argsort(p_values, kind="stable")
-    steps = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return [float(value) for value in adjusted]

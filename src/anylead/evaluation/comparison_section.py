@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from anylead.evaluation.comparison import (
     METRICS,
-    SIGNIFICANCE,
     ClassDifference,
     OneSided,
     Pair,
@@ -15,6 +14,7 @@ from anylead.evaluation.comparison import (
 )
 from anylead.evaluation.comparison_figure import difference_figure
 from anylead.evaluation.figures import Figure
+from anylead.evaluation.multiplicity import SIGNIFICANCE
 from anylead.evaluation.report import Cell, Section, Table
 from anylead.evaluation.report_comparison import Comparison, PublishedPair, Side
 from anylead.evaluation.results import Interval

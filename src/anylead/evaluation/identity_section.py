@@ -41,10 +41,10 @@ def identity_suite_section(
     in_main = {one.system: one for one in suites if one.lead_set == main}
     shown = {name: in_main[name] for name in names if name in in_main}
     tables = _rate_tables(suites)
-    for lead_set in lead_sets:
-        own = [one for one in suites if one.lead_set == lead_set]
-        tables += _curve_tables(own, column_name(lead_set), folded=lead_set != main)
+    tables += _curve_tables([one for one in suites if one.lead_set == main], column_name(main))
     told = [*notes, INTERVAL_NOTE, *suite_notes(suites)]
+    if len(lead_sets) > 1:
+        told.append(f"Curves are those of {column_name(main)}; report.json has those of all lead sets.")
     left = [name for name in systems if name not in shown]
     if left:
         told.append(f"In the tables, not in the figures: {', '.join(left)}.")
@@ -89,7 +89,7 @@ def _detection(rate: str, one: IdentitySuite) -> Interval | None:
     return one.open_set.dir[rate].rate if one.open_set and rate in one.open_set.dir else None
 
 
-def _curve_tables(suites: Sequence[IdentitySuite], leads: str, *, folded: bool) -> list[Table]:
+def _curve_tables(suites: Sequence[IdentitySuite], leads: str) -> list[Table]:
     """Returns what recognition depends on, one lead set."""
     sizes = {one.system: {str(point.at): point.rate for point in one.gallery_sizes} for one in suites}
     enrolled = {
@@ -103,13 +103,11 @@ def _curve_tables(suites: Sequence[IdentitySuite], leads: str, *, folded: bool) 
         if one.enrolment
     }
     tables = [
-        *_grid_table(f"Rank-1 by time since enrolment, {leads}", rates_by_gap(suites, "rank1"), folded),
-        *_grid_table(
-            f"Equal error rate by time since enrolment, {leads}", rates_by_gap(suites, "eer"), folded
-        ),
-        *_grid_table(f"Rank-1 by persons in the gallery, {leads}", sizes, folded),
-        *_grid_table(f"Rank-1 by recordings enrolled, {leads}", enrolled, folded),
-        *_grid_table(f"Equal error rate by recordings enrolled, {leads}", enrolled_eer, folded),
+        *_grid_table(f"Rank-1 by time since enrolment, {leads}", rates_by_gap(suites, "rank1")),
+        *_grid_table(f"Equal error rate by time since enrolment, {leads}", rates_by_gap(suites, "eer")),
+        *_grid_table(f"Rank-1 by persons in the gallery, {leads}", sizes),
+        *_grid_table(f"Rank-1 by recordings enrolled, {leads}", enrolled),
+        *_grid_table(f"Equal error rate by recordings enrolled, {leads}", enrolled_eer),
     ]
     bands = sorted({(count.first, str(count)) for one in suites for count in one.ranks})
     rows = tuple(
@@ -153,7 +151,8 @@ def _difference_table(differences: Sequence[Difference]) -> list[Table]:
         for difference in differences
     )
     columns = ("Systems", "Metric", "Leads", "Probes", "Difference", "Excludes zero")
-    return [Table(caption="Paired differences, on the same resamples", columns=columns, rows=rows)]
+    caption = "Paired differences, on the same resamples"
+    return [Table(caption=caption, columns=columns, rows=rows, folded=True)]
 
 
 def _signed(interval: Interval) -> str:

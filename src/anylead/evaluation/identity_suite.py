@@ -27,7 +27,8 @@ from anylead.evaluation.identity_parts import (
     true_acceptance,
 )
 from anylead.evaluation.identity_results import CurvePoint, IdentitySuite
-from anylead.evaluation.results import Difference, Subset
+from anylead.evaluation.multiplicity import bootstrap_p_value
+from anylead.evaluation.results import Difference, Subset, defined
 from anylead.evaluation.verification import det_curve
 from anylead.provenance import fingerprint
 
@@ -151,7 +152,8 @@ def identity_difference(
         raise InputError(
             f"paired difference: there is no metric {name!r} here; there are {'; '.join(a.values)}."
         )
-    interval = interval_of(a.values[name] - b.values[name])
+    apart = a.values[name] - b.values[name]
+    interval = interval_of(apart)
     return Difference(
         a=a.result.system,
         b=b.result.system,
@@ -160,6 +162,7 @@ def identity_difference(
         excludes_zero=interval.excludes_zero,
         lead_set=" / ".join(dict.fromkeys([a.result.lead_set, b.result.lead_set])),
         subset=subset,
+        p_value=defined(bootstrap_p_value(apart[1:])) if interval.value is not None else None,
     )
 
 

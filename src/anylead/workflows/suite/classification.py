@@ -1,12 +1,15 @@
 """The classification part: every read-out and every baseline at the leads as recorded."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from anylead.evaluation.benchmark_section import benchmark_section
 from anylead.evaluation.evaluate import paired_difference
 from anylead.evaluation.knn import fit_neighbours
+from anylead.evaluation.report import Table
+from anylead.evaluation.results import ClassificationResult
 from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.embedders import Embedder
 from anylead.workflows.suite.networks import network_answers, recipes
@@ -100,3 +103,26 @@ def _drawn(contest: Contest) -> list[str]:
     """Returns the rows a reader wants to see first: one of each kind."""
     kinds = [f"{one.name}, probe" for one in contest.main]
     return kinds + [network.name for network in contest.networks.values()]
+
+
+def _seed_table(contest: Contest, results: Mapping[str, ClassificationResult]) -> tuple[Table, ...]:
+    """Returns how far the seeds of untrained encoders are apart: a variation that no bootstrap shows."""
+    by_kind: dict[str, list[float]] = {}
+    for cell, embedder in zip(contest.cells, contest.untrained, strict=True):
+        value = results[f"{embedder.name}, probe"].macro_auroc.value
+        if value is not None:
+            by_kind.setdefault(replace(cell, seed=0).name.removeprefix("untrained 0").strip(", "), []).append(
+                value
+            )
+    rows = tuple(
+        (
+            kind or "as the judged encoder",
+            f"{np.mean(values):.3f}",
+            f"{min(values):.3f} to {max(values):.3f}",
+            str(len(values)),
+        )
+        for kind, values in by_kind.items()
+    )
+    columns = ("Untrained encoder", "Mean over seeds", "Lowest to highest seed", "Seeds")
+    caption = "Macro AUROC of untrained encoders: variation between seeds"
+    return (Table(caption=caption, columns=columns, rows=rows, folded=True),) if rows else ()

@@ -22,7 +22,7 @@ class ProtocolConfig:
     out: Path
     """Folder of the report; what was computed is kept in it and used again."""
     pretraining_stores: tuple[Path, ...] = ()
-    """Stores the encoder was pre-trained on, for the leakage audit; the suite's own where empty."""
+    """Stores the encoder was pre-trained on, for the leakage audit; what the bundle says where empty."""
     minimum_positives: int = 5
     """Classes with fewer positive training recordings are not judged."""
     label_draws: int = 5

@@ -22,4 +22,4 @@ def leakage_part(contest: Contest) -> Part:
             progress=config.progress,
         )
     )
-    return Part(sections=(audit_section(found),), results=(found,), headlines=tuple(found.lines()))
+    return Part(sections=(audit_section(found),), results=(found,), headlines=(found.headline,))

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from anylead.errors import ConfigError
+from anylead.evaluation.bootstrap import percentile_interval
+from anylead.evaluation.challenge_score import challenge_credits
 from anylead.evaluation.classification import macro, rank_scores
 from anylead.evaluation.evaluate import Evaluation, evaluate_classification
 from anylead.evaluation.predictions import BlockKey, ClassificationBlock
@@ -52,9 +54,7 @@ def macro_auroc_values(given: Sequence[Answers], task: Task) -> list[Float[np.nd
         ConfigError: If no recording is answered by all.
     """
     whole = _common(given)
-    weights = task.draws.record_weights(task.parts["test"].keep(whole).persons)
-    weights = np.concatenate([np.ones((1, weights.shape[1])), weights])
-    labels = task.labels["test"][whole]
+    weights, labels = _weights(task, whole), task.labels["test"][whole]
     return [np.asarray(macro(rank_scores(labels, one.test[whole], weights).auroc)) for one in given]
 
 
@@ -81,28 +81,30 @@ def _score(
         draws=task.draws,
         system=answers.name,
         lead_set=lead_set,
+        f1_thresholds=thresholds[0],
     )
-    # The Challenge score is taken over all 26 classes, as its organisers do.
-    wide = np.zeros((int(whole.sum()), len(WEIGHTS)))
-    limits = np.full(len(WEIGHTS), 0.5)
-    wide[:, task.columns] = answers.test[whole]
-    limits[list(task.columns)] = thresholds[1]
-    credited = evaluate_classification(
-        task.all_labels[whole],
-        wide,
-        classes=tuple(str(k) for k in range(len(WEIGHTS))),
-        patients=patients,
-        draws=task.draws,
-        system=answers.name,
-        lead_set=lead_set,
-        thresholds=limits,
-        credit=CREDIT,
-    )
+    credited = _challenge_scores(answers, task, whole, thresholds[1])
     return Evaluation(
-        result=replace(ranked.result, challenge_score=credited.result.challenge_score),
-        values={**ranked.values, "challenge_score": credited.values["challenge_score"]},
+        result=replace(ranked.result, challenge_score=percentile_interval(float(credited[0]), credited[1:])),
+        values={**ranked.values, "challenge_score": credited},
         draws_key=ranked.draws_key,
     )
+
+
+def _challenge_scores(
+    answers: Answers, task: Task, whole: np.ndarray, thresholds: np.ndarray
+) -> Float[np.ndarray, "draws1"]:
+    """Returns the Challenge score over all 26 classes, as its organisers take it."""
+    said = np.zeros((int(whole.sum()), len(WEIGHTS)), dtype=bool)
+    said[:, task.columns] = answers.test[whole] > thresholds
+    credits = challenge_credits(task.all_labels[whole], said, CREDIT.weights, sinus=CREDIT.sinus)
+    return np.asarray(credits.scores(_weights(task, whole)))
+
+
+def _weights(task: Task, whole: np.ndarray) -> Float[np.ndarray, "draws1 records"]:
+    """Returns everyone once, then the resamples."""
+    weights = task.draws.record_weights(task.parts["test"].keep(whole).persons)
+    return np.concatenate([np.ones((1, weights.shape[1])), weights])
 
 
 def _thresholds(answers: Answers, task: Task) -> tuple[np.ndarray, np.ndarray]:

@@ -55,7 +55,7 @@ def claims_section(contest: Contest, claims: Mapping[str, Sequence[Difference]])
         columns = ("Baseline", "Difference", "p", "p, corrected", f"{contest.judged.name} is better")
         tables.append(
             Table(
-                caption=f"{differences[0].a} less each baseline: {_WHAT.get(what, what)}",
+                caption=f"Difference: {differences[0].a} minus each baseline, {_WHAT.get(what, what)}",
                 columns=columns,
                 rows=rows,
             )

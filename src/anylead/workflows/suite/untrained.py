@@ -40,14 +40,18 @@ class Untrained:
     @property
     def is_plain(self) -> bool:
         """Whether it differs from the trained encoder in its weights alone."""
-        return not self.preparation and self.gain == 1.0
+        return not self.kind
+
+    @property
+    def kind(self) -> str:
+        """What it differs in from the plain one: empty for that."""
+        told = [self.preparation] if self.preparation else []
+        return ", ".join([*told, f"gain {self.gain:g}"] if self.gain != 1.0 else told)
 
     @property
     def name(self) -> str:
         """In tables."""
-        told = [self.preparation] if self.preparation else []
-        told += [f"gain {self.gain:g}"] if self.gain != 1.0 else []
-        return ", ".join([f"untrained {self.seed}", *told])
+        return f"untrained {self.seed}, {self.kind}" if self.kind else f"untrained {self.seed}"
 
 
 def grid(*, seeds: int, plain_only: bool) -> tuple[Untrained, ...]:
