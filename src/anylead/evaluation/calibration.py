@@ -5,11 +5,13 @@ resample. Sources: Brier 1950, "Verification of forecasts expressed in terms of 
 2019, "Measuring calibration in deep learning" (bins of equal mass).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import special
 
 from anylead.evaluation.results import ReliabilityPoint
 
@@ -52,17 +54,35 @@ def calibration_scores(
 def error_if_calibrated(probabilities: Float[np.ndarray, "records"]) -> float:
     """Returns what the calibration error would be on average if every probability were right.
 
-    A finite bin never matches exactly: its gap is nearly normal with variance sum p (1 - p), and the mean
-    distance of a normal number from zero is sqrt(2 / pi) of its deviation. Recordings are taken as
-    independent; where patients have several, it is larger.
+    A finite bin never matches exactly. Its mean gap is taken as the binomial one at its mean probability,
+    2 v C(n, v) p^v q^(n - v + 1) with v = floor(n p) + 1, less what the spread within the bin takes away.
+    Recordings are taken as independent; where patients have several, it is larger.
 
     Args:
         probabilities: From 0 to 1, at least one.
+
+    Source: Diaconis and Zabell 1991, "Closed form summation for classical distributions", equation 1.1 (De
+        Moivre's formula).
     """
-    spread = np.bincount(
-        equal_mass_bins(probabilities), probabilities * (1.0 - probabilities), minlength=BINS
-    )
-    return float(np.sqrt(2.0 / np.pi * np.maximum(spread, 0.0)).sum() / len(probabilities))
+    gaps = 0.0
+    bins = equal_mass_bins(probabilities)
+    for one in np.unique(bins):
+        inside = probabilities[bins == one]
+        count, mean = len(inside), float(inside.mean())
+        binomial = count * mean * (1.0 - mean)
+        if binomial <= 0.0:
+            continue
+        peak = math.floor(count * mean) + 1
+        logarithm = (
+            special.gammaln(count + 1.0)
+            - special.gammaln(peak)
+            - special.gammaln(count - peak + 1.0)
+            + special.xlogy(peak, mean)
+            + special.xlog1py(count - peak + 1.0, -mean)
+        )
+        narrower = float((inside * (1.0 - inside)).sum()) / binomial
+        gaps += 2.0 * math.exp(logarithm) * math.sqrt(max(narrower, 0.0))
+    return gaps / len(probabilities)
 
 
 def reliability_points(
