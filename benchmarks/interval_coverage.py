@@ -167,27 +167,52 @@ def resampled_cell(
 
 
 def macro_cell(name: str, patients: Patients, sets: int, resamples: int, seed: int) -> dict:
-    """Measures the percentile interval of macro AUROC."""
+    """Measures the intervals of macro AUROC and AUPRC.
+
+    Average precision of few positives lies too high in every class, which a mean over classes does not even
+    out: its interval is also held against the mean over all data sets.
+    """
     positives, areas = MACROS[name]
     random = generator(seed, "coverage, macro", name, patients.name)
+    records = 800
     given = [
-        data_sets(random, sets=sets, positives=count, records=800, auroc=area, patients=patients)
+        data_sets(random, sets=sets, positives=count, records=records, auroc=area, patients=patients)
         for count, area in zip(positives, areas, strict=True)
     ]
-    truth, held, width = float(np.mean(areas)), [], []
+    chosen = np.ones(len(positives), dtype=bool)
+    area, precision = [], []
     for one in range(sets):
         labels = np.stack([labels[:, one] for labels, _, _ in given], axis=1)
         scores = np.stack([scores[:, one] for _, scores, _ in given], axis=1)
-        values = macro(rank_scores(labels, scores, _weights(given[0][2], resamples, seed=one)).auroc)
-        interval = percentile_interval(float(values[0]), values[1:])
-        held.append(interval.low <= truth <= interval.high)
-        width.append(interval.high - interval.low)
+        found = rank_scores(labels, scores, _weights(given[0][2], resamples, seed=one))
+        freedom = auroc_bounds(labels, scores, given[0][2]).mean_freedom(chosen)
+        values = macro(found.auroc)
+        area.append(
+            (
+                logit_interval(float(values[0]), values[1:], freedom=freedom),
+                percentile_interval(float(values[0]), values[1:]),
+            )
+        )
+        values = macro(found.auprc)
+        precision.append(percentile_interval(float(values[0]), values[1:]))
+    truth = float(np.mean(areas))
+    pairs = zip(areas, positives, strict=True)
+    true_auprc = float(np.mean([population_auprc(one, count / records) for one, count in pairs]))
+    mean_auprc = float(np.mean([one.value for one in precision]))
+    held = {
+        "macro auroc": [one.low <= truth <= one.high for one, _ in area],
+        "macro auroc, percentiles": [one.low <= truth <= one.high for _, one in area],
+        "macro auprc, percentiles": [one.low <= true_auprc <= one.high for one in precision],
+        "macro auprc, percentiles, of the mean": [one.low <= mean_auprc <= one.high for one in precision],
+    }
     return {
         "classes": name,
         "patients": patients.name,
         "sets": sets,
-        "coverage": round(float(np.mean(held)), 4),
-        "mean_width": round(float(np.mean(width)), 4),
+        "true_auprc": round(true_auprc, 4),
+        "mean_auprc": round(mean_auprc, 4),
+        "coverage": {name: round(float(np.mean(one)), 4) for name, one in held.items()},
+        "mean_width": round(float(np.mean([one.high - one.low for one, _ in area])), 4),
     }
 
 
@@ -223,13 +248,13 @@ def main() -> None:
         for patients in (ALONE, SOME)
     ]
     resampled = [
-        resampled_cell(positives, auroc, patients, given.resampled_sets, 300, given.seed)
+        resampled_cell(positives, auroc, patients, given.resampled_sets, 200, given.seed)
         for positives in (10, 20, 50, 100, 300)
         for auroc in AUROCS[1:]
         for patients in (ALONE, SOME)
     ]
     macros = [
-        macro_cell(name, patients, given.resampled_sets // 2, 300, given.seed)
+        macro_cell(name, patients, given.resampled_sets, 200, given.seed)
         for name in MACROS
         for patients in (ALONE, SOME)
     ]
@@ -252,7 +277,7 @@ def main() -> None:
         "auroc": normal,
         "auroc, other shapes": others,
         "resampled": resampled,
-        "macro_auroc": macros,
+        "macro": macros,
         "macros": {name: {"positives": counts, "aurocs": areas} for name, (counts, areas) in MACROS.items()},
         "patients": [asdict(one) for one in (ALONE, SOME, MANY)],
         "seed": given.seed,

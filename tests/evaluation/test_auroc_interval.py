@@ -159,3 +159,26 @@ def test_effective_number_of_positive_patients_by_hand():
     patients = ["a"] * 6 + ["b"] * 3 + ["c"] + [f"n{row}" for row in range(30)]
     found = auroc_bounds(labels, np.arange(40.0)[:, None], patients)
     assert found.positive_patients[0] == pytest.approx(100 / 46)
+
+
+def test_mean_over_classes_has_fewer_degrees_of_freedom_where_it_hangs_on_few():
+    random = np.random.default_rng(0)
+    labels = random.random((2000, 3)) < np.array([0.5, 0.5, 0.005])
+    scores = random.normal(size=(2000, 3)) + 2.0 * labels
+    bounds = auroc_bounds(labels, scores, [None] * 2000)
+    # Of two broad classes nearly normal; with the rare one, that of its ten positives.
+    broad = bounds.mean_freedom(np.array([True, True, False]))
+    whole = bounds.mean_freedom(np.array([True, True, True]))
+    assert broad > 500.0
+    assert 2.0 <= whole < 60.0
+
+
+def test_pull_of_a_patient_is_what_the_value_loses_without():
+    labels, scores, patients = case(records=900, patients=300)
+    bounds = auroc_bounds(labels, scores, patients)
+    names = sorted(set(patients))
+    for place in (0, 7):
+        rest = [row for row, name in enumerate(patients) if name != names[place]]
+        without = auroc_bounds(labels[rest], scores[rest], [patients[row] for row in rest]).value
+        np.testing.assert_allclose(bounds.pull[place], bounds.value - without, atol=3e-4)
+    np.testing.assert_allclose(bounds.pull.sum(axis=0), 0.0, atol=1e-12)

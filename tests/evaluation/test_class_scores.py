@@ -85,9 +85,11 @@ def test_f1_equals_scikit_learn_under_weights(threshold):
 
 
 def test_means_are_over_the_classes_that_have_both_outcomes():
-    labels, probabilities, _ = case()
+    labels, probabilities, patients = case()
     thresholds = np.full(5, 0.5)
-    means = class_measures(labels, probabilities, np.ones((1, 200)), f1_thresholds=thresholds).means()
+    means = class_measures(
+        labels, probabilities, np.ones((1, 200)), patients=patients, f1_thresholds=thresholds
+    ).means()
     both, clean = (0, 1, 4), (0, 1)
     area = {k: roc_auc_score(labels[:, k], probabilities[:, k]) for k in both}
     assert means["macro_auroc"][0] == pytest.approx(np.mean([area[k] for k in both]))
@@ -101,7 +103,9 @@ def test_means_are_over_the_classes_that_have_both_outcomes():
 def test_clean_classes_are_those_of_the_sample_in_every_resample():
     labels, probabilities, patients = case()
     weights = patient_draws(patients, resamples=20).record_weights(patients)
-    measures = class_measures(labels, probabilities, np.concatenate([np.ones((1, 200)), weights]))
+    measures = class_measures(
+        labels, probabilities, np.concatenate([np.ones((1, 200)), weights]), patients=patients
+    )
     expected = measures.auroc[:, :2].mean(axis=1)
     np.testing.assert_allclose(measures.means()["clean_macro_auroc"], expected)
 

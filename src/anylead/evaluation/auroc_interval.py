@@ -29,7 +29,7 @@ MINIMUM_PERSONS = 3
 """Nor with positives, or negatives, of fewer persons."""
 _TRUST = 40.0
 """Degrees of freedom at which the variance found counts as much as the one expected; set by simulation."""
-_QUANTILE_FREEDOM = 1.5
+_QUANTILE_FREEDOM = 2.0
 """Degrees of freedom of the quantile to those of the variance; set by simulation."""
 _LEAST_FREEDOM = 2.0
 _HALVINGS = 50
@@ -45,6 +45,17 @@ class AurocBounds:
     high: Float[np.ndarray, "classes"]
     positive_patients: Float[np.ndarray, "classes"]
     """Effective number: patients with a positive, fewer where some have more positives than others."""
+    pull: Float[np.ndarray, "patients classes"]
+    """How far each patient draws the value away from what it would be without; 0 where undefined."""
+
+    def mean_freedom(self, chosen: Bool[np.ndarray, "classes"]) -> float:
+        """Returns degrees of freedom for the mean over classes, fewer where it hangs on few patients.
+
+        Args:
+            chosen: Which classes; undefined ones count for nothing.
+        """
+        together = self.pull[:, chosen].sum(axis=1)
+        return _QUANTILE_FREEDOM * _freedom_of_tails(together)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +73,8 @@ class _Sample:
     """Degrees of freedom of the variance, judged by how few persons it comes from."""
     persons_freedom: float
     """Degrees of freedom by the effective numbers of persons."""
+    pull: Float[np.ndarray, "persons"]
+    """Of each person on the value."""
 
 
 def auroc_bounds(
@@ -93,9 +106,14 @@ def auroc_bounds(
     if places:
         samples = [one for place in places if (one := found[place]) is not None]
         bounds[1:, places] = _bounds(samples, confidence)
+    nobody = np.zeros(int(persons.max(initial=-1)) + 1)
     effective = [_effective(np.bincount(persons[labels[:, k]])) for k in range(labels.shape[1])]
     return AurocBounds(
-        value=bounds[0], low=bounds[1], high=bounds[2], positive_patients=np.array(effective, dtype=float)
+        value=bounds[0],
+        low=bounds[1],
+        high=bounds[2],
+        positive_patients=np.array(effective, dtype=float),
+        pull=np.stack([nobody if one is None else one.pull for one in found], axis=1),
     )
 
 
@@ -119,15 +137,15 @@ def _sample(
     variance = max(sum(squares) + 2.0 * float(parts[0] @ parts[1]) * _bessel(count), 0.0)
     alone = sum(float((pull[side] ** 2).sum()) * _bessel(int(side.sum())) for side in (labels, ~labels))
     together = parts[0] + parts[1]
-    power = float((together**2).sum())
     return _Sample(
         value=value,
         positives=len(positives),
         negatives=len(negatives),
         variance=variance,
         inflation=max(1.0, variance / alone) if alone > 0.0 else 1.0,
-        freedom=_freedom_of_tails(float((together**4).sum()), power, count),
+        freedom=_freedom_of_tails(together),
         persons_freedom=_satterthwaite(squares, [_effective(n) - 1.0 for n in held]),
+        pull=together,
     )
 
 
@@ -149,14 +167,16 @@ def _bessel(count: int) -> float:
     return count / (count - 1.0) if count > 1 else 1.0
 
 
-def _freedom_of_tails(fourth: float, second: float, persons: int) -> float:
-    """Returns 2 variance^2 / (variance of the variance).
+def _freedom_of_tails(pull: Float[np.ndarray, "persons"]) -> float:
+    """Returns 2 variance^2 / (variance of the variance), where the variance is the sum of squares.
 
-    It is the number of persons where their parts are normally distributed, and 2 where one person is all.
+    It is the number of persons where what they add is normally distributed, and 2 where one person is all.
     """
+    second = float((pull**2).sum())
     if second <= 0.0:
         return 1.0
-    return max(2.0 / max(fourth / second**2 - 1.0 / persons, 1e-9), 1.0)
+    share = float((pull**4).sum()) / second**2 - 1.0 / len(pull)
+    return max(2.0 / max(share, 1e-9), 1.0)
 
 
 def _satterthwaite(parts: Sequence[float], freedom: Sequence[float]) -> float:

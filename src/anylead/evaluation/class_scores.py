@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from anylead.evaluation.auroc_interval import MINIMUM_OUTCOMES, auroc_bounds
+from anylead.evaluation.auroc_interval import MINIMUM_OUTCOMES, AurocBounds, auroc_bounds
 from anylead.evaluation.bootstrap import logit_interval, percentile_interval
 from anylead.evaluation.calibration import (
     are_probabilities,
@@ -33,6 +33,8 @@ class ClassMeasures:
     ece: Float[np.ndarray, "draws1 classes"]
     f1: Float[np.ndarray, "draws1 classes"] | None
     """None where no thresholds were given."""
+    bounds: AurocBounds
+    """Intervals of AUROC."""
     has_both: Bool[np.ndarray, "classes"]
     """Whether a class has both outcomes."""
     is_clean: Bool[np.ndarray, "classes"]
@@ -58,6 +60,7 @@ def class_measures(
     probabilities: Float[np.ndarray, "records classes"],
     weights: Float[np.ndarray, "draws1 records"],
     *,
+    patients: Sequence[str | None],
     f1_thresholds: Float[np.ndarray, "classes"] | None = None,
 ) -> ClassMeasures:
     """Returns every number of every class.
@@ -66,6 +69,7 @@ def class_measures(
         labels: What is true.
         probabilities: One row a recording.
         weights: One row a weighting; the first is everyone once.
+        patients: Whose each recording is; None where nobody knows.
         f1_thresholds: A probability above it is an answer; None leaves F1 out.
 
     Raises:
@@ -82,6 +86,7 @@ def class_measures(
         brier=np.where(rarer > 0, calibration.brier, np.nan),
         ece=np.where(rarer > 0, calibration.ece, np.nan),
         f1=None if answers is None else np.where(rarer > 0, f1_scores(labels, answers, weights), np.nan),
+        bounds=auroc_bounds(labels, probabilities, patients),
         has_both=rarer > 0,
         is_clean=rarer >= MINIMUM_OUTCOMES,
     )
@@ -93,7 +98,6 @@ def class_scores(
     probabilities: Float[np.ndarray, "records classes"],
     *,
     classes: Sequence[str],
-    patients: Sequence[str | None],
     f1_thresholds: Float[np.ndarray, "classes"] | None = None,
 ) -> tuple[ClassScore, ...]:
     """Returns what is told of each class: without intervals where either outcome has fewer than 10.
@@ -106,10 +110,9 @@ def class_scores(
         labels: What is true.
         probabilities: One row a recording.
         classes: Names of the columns.
-        patients: Whose each recording is; None where nobody knows.
         f1_thresholds: As for the measures.
     """
-    bounds = auroc_bounds(labels, probabilities, patients)
+    bounds = measures.bounds
     calibrated = errors_if_calibrated(probabilities)
 
     def percentiles(values: Float[np.ndarray, "draws1 classes"], k: int) -> Interval:

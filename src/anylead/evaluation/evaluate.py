@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from anylead.errors import InputError
-from anylead.evaluation.bootstrap import PatientDraws, own_names, percentile_interval
+from anylead.evaluation.bootstrap import PatientDraws, logit_interval, own_names, percentile_interval
 from anylead.evaluation.calibration import reliability_points
 from anylead.evaluation.challenge_score import challenge_credits
 from anylead.evaluation.class_scores import class_measures, class_scores, errors_if_calibrated
@@ -91,7 +91,7 @@ def evaluate_classification(
             f"for labels {labels.shape}; give one patient a recording and one name a class."
         )
     weights = _with_everyone_once(draws.record_weights(patients))
-    measures = class_measures(labels, probabilities, weights, f1_thresholds=f1_thresholds)
+    measures = class_measures(labels, probabilities, weights, patients=patients, f1_thresholds=f1_thresholds)
     heap = micro(labels, probabilities, weights)
     values = measures.means() | {"micro_auroc": heap.auroc[:, 0], "micro_auprc": heap.auprc[:, 0]}
     values["challenge_score"] = np.full(len(weights), np.nan)
@@ -101,6 +101,9 @@ def evaluate_classification(
             labels, answers, credit.weights, sinus=credit.sinus
         ).scores(weights)
     told = {name: _interval(one) for name, one in values.items()}
+    for name, chosen in (("macro_auroc", measures.has_both), ("clean_macro_auroc", measures.is_clean)):
+        freedom = measures.bounds.mean_freedom(chosen)
+        told[name] = logit_interval(float(values[name][0]), values[name][1:], freedom=freedom)
     calibrated = np.where(measures.has_both, errors_if_calibrated(probabilities), np.nan)
     result = ClassificationResult(
         system=system,
@@ -113,7 +116,6 @@ def evaluate_classification(
             labels,
             probabilities,
             classes=classes,
-            patients=patients,
             f1_thresholds=f1_thresholds,
         ),
         records=len(labels),
