@@ -142,7 +142,7 @@ def test_leaks_are_those_between_learning_and_judging(found, originals, copies):
 
 def test_the_report_tells_it(found, folder):
     assert found.pretraining == "given"
-    assert found.headline.startswith("Overlap between pre-training and ")
+    assert found.headline.startswith("Leakage: overlap between pre-training and ")
     plain = json.loads((folder / "report" / "report.json").read_text())
     assert plain["results"][0] == json.loads(json.dumps(to_plain(found)))
     page = (folder / "report" / "report.html").read_text()
@@ -164,8 +164,8 @@ def test_absence_is_stated(originals):
     assert result.pretraining == "unknown"
     assert lines[4].startswith("What pre-training used is unknown")
     assert result.headline == (
-        "No overlap: validation and test share no patient, no exact and no near duplicate with each other "
-        "or with what precedes; what pre-training used is not fully known."
+        "Leakage: none found; validation and test share no patient, no exact and no near duplicate; "
+        "what pre-training used is not fully known."
     )
     counts = Store.open(originals).manifest.counts["splits"]
     assert {role: n.recordings for role, n in result.roles.items()} == {
@@ -207,10 +207,8 @@ def test_what_the_bundle_says_goes_first(originals, copies, folder):
     )
     assert (result.pretraining, result.pretraining_stores) == ("bundle", ("originals",))
     assert result.roles["pre-training"] == result.roles["training"]
-    assert result.headline == (
-        "No overlap: validation and test share no patient, no exact duplicate with each other or with what "
-        "precedes."
-    )
+    told = "Leakage: none found; validation and test share no patient, no exact duplicate."
+    assert result.headline == told
 
 
 def test_a_store_the_bundle_names_and_nobody_has_is_missing(originals, copies, folder):

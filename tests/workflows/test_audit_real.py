@@ -63,4 +63,4 @@ def test_pre_training_on_one_copy_and_testing_on_the_other_is_noticed(stores):
     leaks = [pair for pair in result.pairs if pair.leak]
     assert leaks
     assert all((str(pair.a), str(pair.b)) in KNOWN for pair in leaks)
-    assert result.headline.startswith("Overlap between pre-training and ")
+    assert result.headline.startswith("Leakage: overlap between pre-training and ")

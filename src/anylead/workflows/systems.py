@@ -190,6 +190,11 @@ def run_name(path: Path) -> str:
     return resolved.parent.name if resolved.name == "bundle" else resolved.name
 
 
+def bundle_folder(path: Path) -> Path:
+    """Returns the folder of the bundle where a path may be that of its run."""
+    return path if (path / CONFIG_NAME).is_file() or not (path / "bundle").is_dir() else path / "bundle"
+
+
 def _bundles(path: Path, lead_sets: Sequence[str]) -> dict[str, Bundle]:
     for folder in (path, path / "bundle"):
         if (folder / CONFIG_NAME).is_file():

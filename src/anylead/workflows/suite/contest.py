@@ -18,7 +18,7 @@ from anylead.workflows.suite.plan import PERSONS, SCATTER, lead_subsets
 from anylead.workflows.suite.probing import Probes
 from anylead.workflows.suite.task import Task, classification_task
 from anylead.workflows.suite.untrained import Untrained, untrained_embedder
-from anylead.workflows.systems import run_name
+from anylead.workflows.systems import bundle_folder, run_name
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -140,7 +140,7 @@ def _models(
         )
         name = config.name or config.embeddings.stem
         return TableEmbedder(name=name, seed=config.seed, table=table), (), list(table.notes)
-    bundles = [load(path) for path in config.bundles]
+    bundles = [load(bundle_folder(path)) for path in config.bundles]
     names = config.names or tuple(run_name(path) for path in config.bundles)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

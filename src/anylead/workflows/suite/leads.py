@@ -15,7 +15,7 @@ from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.embedders import Embedder
 from anylead.workflows.suite.parts import Answers, Part
 from anylead.workflows.suite.passes import Pass
-from anylead.workflows.suite.plan import ASKED, FITTED, fixed_lead_sets, lead_subsets, passes_over
+from anylead.workflows.suite.plan import ASKED, FITTED, REFITTED, fixed_lead_sets, lead_subsets, passes_over
 from anylead.workflows.suite.scoring import block, macro_auroc_values, score
 
 METRIC = "macro_auroc"
@@ -26,9 +26,10 @@ CSV_NAME = "leads.csv"
 
 def lead_passes(contest: Contest) -> list[Pass]:
     """Returns the passes of this part."""
-    passes = passes_over(contest.main, fixed_lead_sets(), FITTED)
+    passes = passes_over(contest.main, fixed_lead_sets()[:1], FITTED)
+    passes += passes_over(contest.main, fixed_lead_sets()[1:], REFITTED)
     if not contest.quick:
-        passes += passes_over(contest.main, lead_subsets(), FITTED)
+        passes += passes_over(contest.main, lead_subsets(), REFITTED)
         passes += passes_over(contest.main, conditions_of("drop_lead"), ASKED)
         passes += passes_over(contest.main, conditions_of("wrong_lead"), ASKED)
     return passes

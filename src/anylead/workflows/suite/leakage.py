@@ -5,6 +5,7 @@ from anylead.workflows.audit import AuditConfig, audit
 from anylead.workflows.suite.config import SuiteConfig
 from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.parts import Part
+from anylead.workflows.systems import bundle_folder
 
 
 def leakage_part(contest: Contest) -> Part:
@@ -18,7 +19,7 @@ def leakage_part(contest: Contest) -> Part:
         AuditConfig(
             stores=config.stores,
             pretraining_stores=config.pretraining_stores,
-            bundle=config.bundles[0] if isinstance(config, SuiteConfig) else None,
+            bundle=bundle_folder(config.bundles[0]) if isinstance(config, SuiteConfig) else None,
             progress=config.progress,
         )
     )

@@ -14,6 +14,7 @@ from anylead.workflows.suite.embedders import BundleEmbedder
 from anylead.workflows.suite.parts import Answers
 from anylead.workflows.suite.passes import Pass, Passes
 from anylead.workflows.suite.task import Task
+from anylead.workflows.systems import bundle_folder
 
 _ATTENTIVE_RATE = 1e-3
 
@@ -73,7 +74,7 @@ def train_networks(config: SuiteConfig, judged: BundleEmbedder) -> dict[str, Bun
     for name, recipe in chosen.items():
         out = config.out / "networks" / name
         work = ClassifyConfig(
-            bundle=config.bundles[0],
+            bundle=bundle_folder(config.bundles[0]),
             stores=config.stores,
             out=out,
             steps=config.supervised_steps,

@@ -13,6 +13,8 @@ ROBUSTNESS = ("noise", "rate", "duration", "gain", "offset")
 """Families whose conditions are graded: each becomes a curve."""
 FITTED = ("train", "valid", "test")
 """Parts a probe of its own needs."""
+REFITTED = ("train", "test")
+"""Parts a probe needs that takes its strength from another."""
 ASKED = ("test",)
 """Parts that a probe fitted elsewhere is asked about."""
 PERSONS, SCATTER = "persons", "scatter"

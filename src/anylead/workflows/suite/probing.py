@@ -44,18 +44,20 @@ class Probes:
                 f"{embedder.name}: no labelled training recording has an embedding for {condition.name}; "
                 "give embeddings of the training recordings."
             )
-        valid_vectors, valid_labels, _ = self._usable(embedder, condition, "valid")
-        has_valid = (valid_labels.any(axis=0) & ~valid_labels.all(axis=0)).any()
-        config = self.config
+        config, valid = self.config, None
         if strength_from is not None:
             config = replace(config, l2_strengths=(strength_from.l2_strength,))
+        else:
+            held, truth, _ = self._usable(embedder, condition, "valid")
+            if (truth.any(axis=0) & ~truth.all(axis=0)).any():
+                valid = (held, truth)
         # Hundreds of small regressions: threads of the linear algebra would only wait for each other.
         with threadpool_limits(1):
             self._fitted[key] = fit_probe(
                 vectors,
                 labels,
                 patients=patients,
-                valid=(valid_vectors, valid_labels) if has_valid else None,
+                valid=valid,
                 config=config,
             )
         return self._fitted[key]
