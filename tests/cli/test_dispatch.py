@@ -124,6 +124,8 @@ def run_help(*words: str) -> tuple[float, set[str]]:
 
 TASKS = [("finetune", "classify"), ("finetune", "identify")]
 TASKS += [("evaluate", "classify"), ("evaluate", "identify"), ("evaluate", "leads")]
+TASKS += [("evaluate", "suite"), ("evaluate", "embeddings"), ("evaluate", "conditions")]
+TASKS += [("evaluate", "audit"), ("evaluate", "diff")]
 
 
 @pytest.mark.parametrize("words", [(), *[(name,) for name in VERBS], *TASKS], ids=" ".join)

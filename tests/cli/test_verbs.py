@@ -6,10 +6,11 @@ import typing
 
 import pytest
 
-from anylead.cli import demo, evaluate, finetune, main, prepare, pretrain
+from anylead.cli import demo, evaluate, finetune, main, prepare, pretrain, suite_arguments
 from anylead.cli.arguments import parse
 from anylead.errors import ConfigError
 from anylead.sources import SOURCES
+from anylead.workflows import audit, conditions, diff, suite
 from anylead.workflows import demo as demo_workflow
 from anylead.workflows import embed as embed_workflow
 from anylead.workflows import evaluate as evaluate_workflow
@@ -25,6 +26,11 @@ PAIRS = [
     (evaluate.ProbeArguments, evaluate_workflow.EvaluateProbeConfig),
     (evaluate.IdentifyArguments, evaluate_workflow.EvaluateIdentifyConfig),
     (evaluate.LeadsArguments, evaluate_workflow.EvaluateLeadsConfig),
+    (suite_arguments.SuiteArguments, suite.SuiteConfig),
+    (suite_arguments.EmbeddingsArguments, suite.EmbeddingsConfig),
+    (suite_arguments.ConditionsArguments, conditions.ConditionsConfig),
+    (suite_arguments.AuditArguments, audit.AuditConfig),
+    (suite_arguments.DiffArguments, diff.DiffConfig),
 ]
 NOT_FLAGS = {"progress"}
 OWN_DEFAULT = {"encoder", "stores", "bundles"}

@@ -106,8 +106,10 @@ class AuditArguments:
     """Stores the encoder was pre-trained on; without, what the bundle says."""
     bundle: Path | None = None
     """Bundle whose provenance says what it was pre-trained on."""
-    out: Path
-    """Folder for report.html and report.json."""
+    near_duplicates: bool = True
+    """Look for near duplicates too, not for patients and equal samples alone."""
+    out: Path | None = None
+    """Folder for report.html and report.json; without, the sentences are printed only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +142,7 @@ def run_report(task: str, given: Any, nested: dict[str, Any]) -> None:
     from anylead.config import from_plain
 
     kind, work = _workflow(task)
-    values = merge(plain(given), nested)
-    if task != "diff":
-        values["progress"] = True
+    values = merge({**plain(given), "progress": True}, nested)
     print("\n".join(work(from_plain(kind, values, where=f"evaluate {task}"))))
 
 
