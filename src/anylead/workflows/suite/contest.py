@@ -22,7 +22,7 @@ from anylead.workflows.systems import bundle_folder, run_name
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
-_SCATTER_RECORDINGS = 1000
+_SCATTER_RECORDINGS, _SCATTER_IF_QUICK = 500, 200
 """Training recordings on which whitening is fitted, at most."""
 
 
@@ -100,7 +100,8 @@ def contest_of(config: SuiteConfig | EmbeddingsConfig) -> Contest:
     except ConfigError as error:
         missing.append(f"Classification: {error}")
     parts[PERSONS] = splits["test"].of_known_persons()
-    parts[SCATTER] = _drawn(splits["train"], _SCATTER_RECORDINGS, seed=config.seed)
+    most = _SCATTER_IF_QUICK if config.quick else _SCATTER_RECORDINGS
+    parts[SCATTER] = _drawn(splits["train"], most, seed=config.seed)
     passes = Passes(folder=config.out / "passes", parts=parts, progress=config.progress)
     features = {
         kind: FeatureEmbedder(name=name, seed=config.seed, kind=kind)
