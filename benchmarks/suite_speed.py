@@ -2,8 +2,8 @@
 
     python benchmarks/suite_speed.py --out benchmarks/suite_speed.json [--records 1000] [--size mini]
 
-Synthetic recordings of two sessions and an encoder with fresh weights: the time depends on neither. The command
-runs as a user would start it; the parts' own times are those of its report.
+Synthetic recordings of two sessions and an encoder with fresh weights: the time depends on neither. It is
+run as a user would start it; the parts' own times are those of its report.
 """
 
 import argparse

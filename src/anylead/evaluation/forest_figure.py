@@ -1,14 +1,17 @@
 """Forest plot: one value with its interval a row, named where it stands."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 
 import numpy as np
 
 from anylead.evaluation.figures import INK, SERIES, WIDTH_IN, Figure, drawing, to_svg
 from anylead.evaluation.results import Interval
 
-_ROW_IN = 0.27
+_LINE_IN = 0.2
 _MARGIN_IN = 0.75
+_NAME_CHARACTERS = 26
+"""A longer name goes on in the next line, so that values have room beside it on a telephone."""
 
 
 def forest_figure(
@@ -26,7 +29,9 @@ def forest_figure(
         axis: Name of the horizontal axis.
         reference: Name and place of a line to compare with, chance for instance.
     """
-    with drawing(WIDTH_IN, _MARGIN_IN + _ROW_IN * len(values)) as (canvas, axes):
+    names = ["\n".join(wrap(name, _NAME_CHARACTERS)) for name in values]
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    with drawing(WIDTH_IN, _MARGIN_IN + (lines + 0.4) * _LINE_IN * len(values)) as (canvas, axes):
         for row, interval in enumerate(values.values()):
             if interval.value is None:
                 continue
@@ -51,7 +56,7 @@ def forest_figure(
                 va="bottom",
                 fontsize=9,
             )
-        axes.set_yticks(range(len(values)), list(values))
+        axes.set_yticks(range(len(values)), names)
         axes.set_ylim(len(values) - 0.5, -0.5)
         axes.set_xlabel(axis)
         svg = to_svg(canvas)

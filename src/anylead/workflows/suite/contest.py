@@ -14,7 +14,7 @@ from anylead.workflows.selection import Selection
 from anylead.workflows.suite.config import EmbeddingsConfig, ProtocolConfig, SuiteConfig
 from anylead.workflows.suite.embedders import BundleEmbedder, Embedder, FeatureEmbedder, TableEmbedder
 from anylead.workflows.suite.passes import Passes
-from anylead.workflows.suite.plan import PERSONS, SCATTER, lead_subsets
+from anylead.workflows.suite.plan import PERSONS, SCATTER, VALID_PERSONS, lead_subsets
 from anylead.workflows.suite.probing import Probes
 from anylead.workflows.suite.task import Task, classification_task
 from anylead.workflows.suite.untrained import Untrained, untrained_embedder
@@ -100,6 +100,7 @@ def contest_of(config: SuiteConfig | EmbeddingsConfig) -> Contest:
     except ConfigError as error:
         missing.append(f"Classification: {error}")
     parts[PERSONS] = splits["test"].of_known_persons()
+    parts[VALID_PERSONS] = splits["valid"].of_known_persons()
     most = _SCATTER_IF_QUICK if config.quick else _SCATTER_RECORDINGS
     parts[SCATTER] = _drawn(splits["train"], most, seed=config.seed)
     passes = Passes(folder=config.out / "passes", parts=parts, progress=config.progress)

@@ -17,8 +17,9 @@ REFITTED = ("train", "test")
 """Parts a probe needs that takes its strength from another."""
 ASKED = ("test",)
 """Parts that a probe fitted elsewhere is asked about."""
-PERSONS, SCATTER = "persons", "scatter"
-"""Recordings of known test persons; training recordings on which whitening is fitted."""
+PERSONS, VALID_PERSONS, SCATTER = "persons", "validation persons", "scatter"
+"""Recordings of known persons of the test and of validation; training recordings on which whitening is
+fitted."""
 
 
 def fixed_lead_sets() -> tuple[Condition, ...]:
