@@ -30,7 +30,7 @@ def lead_passes(contest: Contest) -> list[Pass]:
     passes += passes_over(contest.main, fixed_lead_sets()[1:], REFITTED)
     if not contest.quick:
         passes += passes_over(contest.main, lead_subsets(), REFITTED)
-        passes += passes_over(contest.main, conditions_of("drop_lead"), ASKED)
+        passes += passes_over(contest.main, (*_single_leads(), *conditions_of("drop_lead")), ASKED)
         passes += passes_over(contest.main, conditions_of("wrong_lead"), ASKED)
     return passes
 
