@@ -14,6 +14,7 @@ from anylead.evaluation.results import Interval
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VALUE = Interval(value=0.8123, low=0.781, high=0.839, resamples_used=1000)
+FEW = Interval(value=0.8123, low=0.781, high=0.839, resamples_used=1999, resamples_undefined=1)
 LONG = "untrained 0, band-passed, gain 2, attentive probe of these leads"
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
     --disable-background-networking --disable-component-update --virtual-time-budget=3000 --dump-dom"""
@@ -35,7 +36,7 @@ def page():
         "lead II",
     )
     table = Table(
-        caption="Macro AUROC", columns=columns, rows=tuple((name, *[VALUE] * 8) for name in systems)
+        caption="Macro AUROC", columns=columns, rows=tuple((name, *[FEW] * 8) for name in systems)
     )
     figures = (
         forest_figure(dict.fromkeys(systems, VALUE), caption="forest", axis="macro AUROC"),

@@ -160,7 +160,7 @@ def _cell(cell: Cell) -> str:
     if not cell.resamples_undefined:
         return told
     resamples = cell.resamples_used + cell.resamples_undefined
-    return f'{told} <span class="range">{cell.resamples_used} of {resamples} resamples</span>'
+    return f'{told} <span class="resamples">{cell.resamples_used} of {resamples} resamples</span>'
 
 
 def _provenance(values: Mapping[str, Any]) -> str:

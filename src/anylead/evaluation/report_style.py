@@ -24,8 +24,9 @@ caption { text-align: left; font-weight: 600; padding-bottom: .4rem; font-size: 
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: anywhere; }
 thead th { border-bottom: 2px solid var(--line); color: var(--soft); font-weight: 600; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; min-width: 7rem; }
 .range { color: var(--soft); white-space: nowrap; font-size: .85em; }
+.resamples { color: var(--soft); font-size: .8em; }
 .none { color: var(--soft); font-style: italic; }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
 figure { margin: 1rem 0 0; flex: 1 1 26rem; max-width: 30rem; min-width: 0; }

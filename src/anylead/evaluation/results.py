@@ -90,8 +90,8 @@ class ClassificationResult:
     macro_auroc: Interval
     """Mean over the classes that have both outcomes; in a resample, over those that have both in it."""
     macro_auprc: Interval
-    """Average precision of few positives lies too high, and the mean over classes keeps it: the interval holds
-    what samples of this size give on average, not the value of endlessly many recordings."""
+    """Average precision of few positives lies too high, and the mean over classes keeps it: the interval
+    holds what samples of this size give on average, not the value of endlessly many recordings."""
     challenge_score: Interval
     """PhysioNet/CinC Challenge 2021; undefined where no credit matrix was given."""
     per_class: tuple[ClassScore, ...]
