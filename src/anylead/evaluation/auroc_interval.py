@@ -12,7 +12,8 @@ patients. Source of the form: Newcombe 2006, "Confidence intervals for an effect
 Mann-Whitney statistic, part 2", method 5 (there with exponential distributions, which at high AUROC cover far
 more than is asked). Of the variance: Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data".
 How often it covers: ``benchmarks/interval_coverage.py``. Its limit: where a few positives look just like
-negatives and the sample has none of them, no interval can know, and this one covers 80 to 94 % at an AUROC of 0.99.
+negatives and the sample has none of them, no interval can know, and at an AUROC of 0.99 this one covers 80 to
+94 %.
 """
 
 from collections.abc import Sequence
