@@ -120,7 +120,7 @@ def test_what_does_not_fit_the_store_is_told(table):
     assert found.notes == (
         "1 record ids of the table are not in the store and are left out: s/x.",
         "1 conditions of the table are unknown and are left out: noise.",
-        "The table has no rows for 2 conditions, so what they are for is missing: leads-6, flat.",
+        "The table has no rows for 2 conditions, so what they are for is missing: leads (1), flat (1).",
         "Under clean the table has no embedding for 1 of 2 test, 1 of 1 valid recordings.",
     )
 

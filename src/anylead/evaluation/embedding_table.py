@@ -286,9 +286,11 @@ def _condition_notes(given: Sequence[str], known: Sequence[str]) -> list[str]:
         )
     absent = [name for name in known if name not in given]
     if absent:
+        # A name begins with its family; a hundred names would say less than their families.
+        families = Counter(name.partition("-")[0] for name in absent)
+        told = ", ".join(f"{family} ({count})" for family, count in families.items())
         notes.append(
-            f"The table has no rows for {len(absent)} conditions, so what they are for is missing: "
-            f"{', '.join(absent)}."
+            f"The table has no rows for {len(absent)} conditions, so what they are for is missing: {told}."
         )
     return notes
 
