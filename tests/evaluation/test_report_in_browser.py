@@ -35,9 +35,7 @@ def page():
         "lead I",
         "lead II",
     )
-    table = Table(
-        caption="Macro AUROC", columns=columns, rows=tuple((name, *[FEW] * 8) for name in systems)
-    )
+    table = Table(caption="Macro AUROC", columns=columns, rows=tuple((name, *[FEW] * 8) for name in systems))
     figures = (
         forest_figure(dict.fromkeys(systems, VALUE), caption="forest", axis="macro AUROC"),
         interval_figure({one: {"12": VALUE, "I": VALUE} for one in systems}, caption="bars", axis="AUROC"),

@@ -8,12 +8,11 @@ from anylead.evaluation.forest_figure import forest_figure
 from anylead.evaluation.reliability_figure import reliability_figure
 from anylead.evaluation.report import Cell, Section, Table
 from anylead.evaluation.results import ClassificationResult, Interval
+from anylead.evaluation.sections import INTERVAL_NOTE
 
 _MOST_DRAWN = 8
 _READING = (
-    "In brackets: 95 % interval over patients. AUROC of a class: score interval, none with fewer than 10 of "
-    "either outcome; all other numbers: percentiles of resampled patients. Resamples in which a number is "
-    "undefined are left out and counted, never replaced.",
+    INTERVAL_NOTE,
     "Clean: classes with at least 10 positives and 10 negatives. Thresholds of F1 and of the Challenge score "
     "were chosen on validation recordings. Calibration error: ten bins of equally many recordings.",
 )

@@ -11,8 +11,10 @@ from anylead.evaluation.results import ClassificationResult, Difference, Identif
 Result = TypeVar("Result", ClassificationResult, IdentificationResult)
 
 INTERVAL_NOTE = (
-    "In brackets: 95 % percentile interval over resampled patients. Resamples in which a number is undefined "
-    "are left out and counted, never replaced."
+    "In brackets: 95 % interval over patients. AUROC of a class: score interval; AUPRC of a class and macro "
+    "AUROC: spread of the resamples on the logit scale; all else: percentiles of the resamples. A class with "
+    "fewer than 10 of either outcome has none. Resamples in which a number is undefined are left out and "
+    "counted, never replaced."
 )
 _SUBSETS = {"all": "all later recordings", "same_day": "same day", "cross_session": "another date"}
 _METRICS = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from anylead.evaluation.multiplicity import beats_all
+from anylead.evaluation.multiplicity import beats_all, resamples_needed
 from anylead.evaluation.report import Section, Table
 from anylead.evaluation.results import Difference
 from anylead.workflows.suite.contest import Contest
@@ -67,9 +67,21 @@ def claims_section(contest: Contest, claims: Mapping[str, Sequence[Difference]])
             "features, networks trained with labels. Differences are taken on the same resamples of the "
             "patients; p is two-sided, from these, and corrected within each table by Holm's method. The "
             "hardest stand first.",
+            *_too_few_resamples(contest, claims),
         ),
         tables=tuple(tables),
     )
+
+
+def _too_few_resamples(contest: Contest, claims: Mapping[str, Sequence[Difference]]) -> list[str]:
+    """Says where no difference could have been significant, however large."""
+    needed = max(resamples_needed(len(differences)) for differences in claims.values())
+    if contest.config.resamples >= needed:
+        return []
+    return [
+        f"With {contest.config.resamples} resamples no difference can be shown among so many baselines; "
+        f"{needed} are needed."
+    ]
 
 
 def _hardest(differences: Sequence[Difference]) -> list[Difference]:
