@@ -21,7 +21,7 @@ class HeadManifest:
     """
 
     kind: str
-    """Name in the heads' union: ``linear`` or ``arcface``."""
+    """Name in the heads' union: ``linear``, ``attentive`` or ``arcface``."""
     config: Mapping[str, Any]
     """Plain configuration of the head: its classes and readout, and whatever else it has."""
     thresholds: tuple[float, ...] = ()

@@ -60,6 +60,8 @@ class Encoder(nn.Module, ABC):
     """C."""
     layers: int
     """Context layers."""
+    blocks: nn.ModuleList
+    """The context layers, in order; layer-wise learning rates go by it."""
     reference: bool
     """Whether it repeats the reference code where that is wrong."""
     lead_mechanism: ClassVar[Literal["zero_fill"]]
