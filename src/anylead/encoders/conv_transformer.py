@@ -12,6 +12,7 @@ from anylead.encoders.base import Encoder, Features, Tokens
 from anylead.errors import ConfigError, LeadError
 from anylead.leads import STANDARD_12
 from anylead.nn.conv_stem import ConvStem
+from anylead.nn.dropout import Dropout
 from anylead.nn.gradient_scale import scale_gradient
 from anylead.nn.pooling import masked_mean, reference_mean
 from anylead.nn.positional_convolution import PositionalConvolution
@@ -99,12 +100,12 @@ class ConvTransformer(Encoder):
             if config.conv_channels != config.dimension
             else nn.Identity()
         )
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.input_dropout = Dropout(config.input_dropout)
         self.position = PositionalConvolution(
             config.dimension, kernel=config.position_kernel, groups=config.position_groups
         )
         self.context_norm = nn.LayerNorm(config.dimension)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             TransformerLayer(
                 config.dimension,

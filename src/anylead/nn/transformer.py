@@ -1,8 +1,13 @@
 """Transformer layer, norm after each residual sum."""
 
+import math
+
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from anylead.nn.dropout import Dropout, add_dropped, thinned
 
 
 class SelfAttention(nn.Module):
@@ -26,19 +31,35 @@ class SelfAttention(nn.Module):
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B T D"]:
         """Mixes time; frames where `mask` is False are not attended to."""
         rows, frames, dimension = x.shape
-        query, key, value = (
-            project(x).view(rows, frames, self.heads, -1).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
-        )
-        mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=None if mask is None else mask[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        # One product for all three: x is read once, and so is what flows back into it.
+        projections = (self.query, self.key, self.value)
+        weight = torch.cat([projection.weight for projection in projections])
+        bias = torch.cat([projection.bias for projection in projections])
+        joint = F.linear(x, weight, bias).view(rows, frames, 3, self.heads, -1)
+        query, key, value = joint.permute(2, 0, 3, 1, 4)
+        present = None if mask is None else mask[:, None, None, :]
+        if self.training and self.dropout > 0.0 and x.device.type == "cpu":
+            # With dropout torch has no fused kernel on a CPU either, and its masks are slow (see `dropout`).
+            mixed = self._spelled_out(query, key, value, present)
+        else:
+            mixed = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=present, dropout_p=self.dropout if self.training else 0.0
+            )
         joined: Tensor = self.output(mixed.transpose(1, 2).reshape(rows, frames, dimension))
         return joined
+
+    def _spelled_out(
+        self,
+        query: Float[Tensor, "B H T d"],
+        key: Float[Tensor, "B H T d"],
+        value: Float[Tensor, "B H T d"],
+        present: Bool[Tensor, "B 1 1 T"] | None,
+    ) -> Float[Tensor, "B H T d"]:
+        scores = (query / math.sqrt(query.shape[-1])) @ key.mT
+        if present is not None:
+            scores = torch.where(present, scores, float("-inf"))
+        weights, factor = thinned(scores.softmax(dim=-1), self.dropout)
+        return weights @ (value * factor)
 
 
 class TransformerLayer(nn.Module):
@@ -71,12 +92,13 @@ class TransformerLayer(nn.Module):
         self.expand = nn.Linear(dimension, feedforward)
         self.contract = nn.Linear(feedforward, dimension)
         self.output_norm = nn.LayerNorm(dimension)
-        self.dropout = nn.Dropout(dropout)
-        self.activation_dropout = nn.Dropout(activation_dropout)
+        self.dropout = dropout
+        self.activation_dropout = Dropout(activation_dropout)
 
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B T D"]:
         """Runs the layer; `mask` as in `SelfAttention`."""
-        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+        rate = self.dropout if self.training else 0.0
+        x = self.attention_norm(add_dropped(x, self.attention(x, mask), rate))
         hidden = self.activation_dropout(F.gelu(self.expand(x)))
-        y: Tensor = self.output_norm(x + self.dropout(self.contract(hidden)))
+        y: Tensor = self.output_norm(add_dropped(x, self.contract(hidden), rate))
         return y

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from anylead.batch import Batch
 from anylead.encoders.base import Encoder, Features, Tokens
+from anylead.nn.dropout import Dropout
 from anylead.nn.gumbel_quantizer import GumbelQuantizer, Quantized
 from anylead.nn.keyed_random import DrawKey, gumbel
 from anylead.nn.loss import Loss, Progress
@@ -95,7 +96,7 @@ class W2VCMSC(Objective):
         self.config = config
         width = config.final_dimension
         self.hidden_embedding = nn.Parameter(torch.rand(encoder.dimension))
-        self.feature_dropout = nn.Dropout(config.feature_dropout)
+        self.feature_dropout = Dropout(config.feature_dropout)
         self.quantizer = GumbelQuantizer(
             encoder.token_dimension, groups=config.groups, entries=config.entries, output_dimension=width
         )
