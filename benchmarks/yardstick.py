@@ -1,8 +1,8 @@
-"""The training step computed as the reference implementation computes it: the yardstick of benchmarks/step.py.
+"""The step computed as the reference implementation computes it: the yardstick of benchmarks/step.py.
 
 Written from METHOD §3 and §8 (Speed): convolutions as such, spans and negatives drawn in loops on the host,
-one-hot codes multiplied out against the codebook, every negative vector laid out, attention with dropout, Adam
-tensor by tensor. It is plain on purpose, and equal to the reference's numbers
+one-hot codes multiplied out against the codebook, every negative vector laid out, attention with dropout,
+Adam tensor by tensor. It is plain on purpose, and equal to the reference's numbers
 (tests/benchmarks/test_yardstick.py): parameters and outputs have fairseq-signals' names.
 """
 
@@ -299,4 +299,4 @@ def train_step(
     for p in adam.parameters:
         p.grad.div_(out["count"])
     adam.step()
-    return float(out["loss/total"]) / float(out["count"])
+    return float(out["loss/total"].detach()) / float(out["count"])

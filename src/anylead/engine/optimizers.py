@@ -166,5 +166,5 @@ def build_optimizer(
     if config.epsilon_placement == "before_bias_correction":
         return ReferenceAdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
     return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, foreach=True
+        groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, fused=True
     )

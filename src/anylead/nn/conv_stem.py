@@ -59,7 +59,9 @@ def normalized_projection(
     covariance = centred.mT @ centred / count
     variance = ((weight @ covariance) * weight).sum(dim=-1)
     gain = scale * torch.rsqrt(variance + epsilon)
-    return torch.baddbmm(shift[None, None], centred, (gain.unsqueeze(-1) * weight).mT).to(x.dtype)
+    y = torch.baddbmm(shift[None, None], centred, (gain.unsqueeze(-1) * weight).mT)
+    # Under autocast the product has its precision already, and the next one would take it back to that.
+    return y if torch.is_autocast_enabled(x.device.type) else y.to(x.dtype)
 
 
 class ConvStem(nn.Module):
