@@ -36,6 +36,12 @@ SMALL = {
     "s4": S4Config(dimension=32, layers=2, state=4),
 }
 
+VARIANTS = {
+    "conv_transformer, norm first": replace(SMALL["conv_transformer"], norm_first=True),
+    "conv_transformer, 40 ms": replace(SMALL["conv_transformer"], conv_kernels=(5, 2, 2)),
+}
+"""Settings that change how a member computes: the contract holds for them as well."""
+
 
 def make_batch(lengths=(500, 500, 500), leads=STANDARD_12, *, absent=(), seed=0):
     rows, samples = len(lengths), max(lengths)
@@ -72,10 +78,10 @@ def row_of(batch, row, samples):
     )
 
 
-@pytest.fixture(params=sorted(ENCODERS))
+@pytest.fixture(params=[*sorted(ENCODERS), *VARIANTS])
 def encoder(request):
     torch.manual_seed(0)
-    return build_encoder(SMALL[request.param]).eval()
+    return build_encoder((SMALL | VARIANTS)[request.param]).eval()
 
 
 def test_every_encoder_file_is_in_the_union():
@@ -117,9 +123,9 @@ def test_poison_where_nothing_was_recorded_changes_no_output_and_no_gradient(enc
 
 
 def test_a_segment_embeds_the_same_alone_and_in_any_padded_batch(encoder):
-    batch = make_batch((500, 260, 37, 16))
+    batch = make_batch((500, 260, 37, 20))
     together = encoder(batch).pooled
-    for row, samples in enumerate((500, 260, 37, 16)):
+    for row, samples in enumerate((500, 260, 37, 20)):
         alone = encoder(row_of(batch, row, samples)).pooled[0]
         assert torch.allclose(together[row], alone, atol=2e-5), row
 
@@ -301,3 +307,27 @@ def test_a_batch_names_every_column():
     batch = make_batch()
     with pytest.raises(InputError, match="2 lead names for 12 columns"):
         replace(batch, leads=("I", "II"))
+
+
+def test_frames_of_40_ms_are_20_samples_each():
+    encoder = build_encoder(VARIANTS["conv_transformer, 40 ms"])
+    assert encoder.num_tokens(2500) == 125
+    assert encoder.num_tokens(2519) == 125
+
+
+def test_kernels_that_cannot_be_used_are_refused():
+    for kernels in ((), (2, 0)):
+        with pytest.raises(ConfigError, match="conv_kernels is"):
+            replace(SMALL["conv_transformer"], conv_kernels=kernels)
+
+
+def test_with_the_norm_first_the_residual_stream_is_not_normed_between_layers():
+    torch.manual_seed(0)
+    encoder = build_encoder(VARIANTS["conv_transformer, norm first"]).eval()
+    for block in encoder.blocks:
+        torch.nn.init.zeros_(block.attention.output.weight)
+        torch.nn.init.zeros_(block.contract.weight)
+    batch = make_batch()
+    first, last = encoder(batch, layer=0), encoder(batch)
+    # Branches that add nothing leave the stream as it came in.
+    assert torch.allclose(first.tokens, last.tokens)

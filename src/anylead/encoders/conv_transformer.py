@@ -29,6 +29,8 @@ class ConvTransformerConfig:
     conv_channels: int = 256
     conv_layers: int = 4
     """Convolutions of kernel 2 and stride 2."""
+    conv_kernels: tuple[int, ...] | None = None
+    """Kernel and stride of each convolution, instead of `conv_layers`: (5, 2, 2) makes frames of 40 ms."""
     dimension: int = 768
     layers: int = 12
     heads: int = 12
@@ -40,6 +42,8 @@ class ConvTransformerConfig:
     activation_dropout: float = 0.0
     input_dropout: float = 0.1
     """On projected frames, before hidden ones are replaced."""
+    norm_first: bool = False
+    """Norm before attention and feed-forward, and once at the end, instead of after each."""
     feature_gradient_scale: float = 0.1
     """Multiplies the gradient into the convolutions; 0 freezes them."""
     reference: bool = False
@@ -51,6 +55,16 @@ class ConvTransformerConfig:
                 f"encoder: dimension {self.dimension} is not divisible by {self.heads} heads and "
                 f"{self.position_groups} position groups; choose numbers that divide it."
             )
+
+        if self.conv_kernels is not None and (not self.conv_kernels or min(self.conv_kernels) < 1):
+            raise ConfigError(
+                f"encoder: conv_kernels is {self.conv_kernels}; give at least one, each at least 1."
+            )
+
+    @property
+    def kernels(self) -> tuple[int, ...]:
+        """Kernel and stride of each convolution."""
+        return (2,) * self.conv_layers if self.conv_kernels is None else self.conv_kernels
 
     @classmethod
     def named(cls, name: str) -> "ConvTransformerConfig":
@@ -92,7 +106,7 @@ class ConvTransformer(Encoder):
         self.token_dimension = config.conv_channels
         self.layers = config.layers
         self.reference = config.reference
-        self.stem = ConvStem(len(config.leads), config.conv_channels, layers=config.conv_layers)
+        self.stem = ConvStem(len(config.leads), config.conv_channels, kernels=config.kernels)
         self.frame_norm = nn.LayerNorm(config.conv_channels)
         # As in the reference, no projection where the widths agree.
         self.project: nn.Module = (
@@ -114,6 +128,7 @@ class ConvTransformer(Encoder):
                 dropout=config.dropout,
                 attention_dropout=config.attention_dropout,
                 activation_dropout=config.activation_dropout,
+                norm_first=config.norm_first,
             )
             for _ in range(config.layers)
         )
@@ -195,9 +210,12 @@ class ConvTransformer(Encoder):
         x = x + self.position(x)
         if present is not None:
             x = torch.where(present, x, 0.0)
-        x = self.dropout(self.context_norm(x))
+        first = self.config.norm_first
+        x = self.dropout(x if first else self.context_norm(x))
         for block in self.blocks[:layer]:
             x = block(x, tokens.mask if padded else None)
+        if first:
+            x = self.context_norm(x)
         return Features(tokens=x, token_mask=tokens.mask, pooled=self._pooled(x, tokens.mask))
 
     def _pooled(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:

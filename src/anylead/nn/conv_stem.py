@@ -1,5 +1,7 @@
 """Convolutional front end: raw signal to frames."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -73,18 +75,18 @@ class ConvStem(nn.Module):
     Args:
         leads: Input columns L.
         channels: C, of every layer.
-        layers: Convolutions; each divides the rate by `kernel`.
-        kernel: Samples a convolution sees, and its stride.
+        kernels: Frames each convolution sees, and its stride, which divides the rate.
 
     Source: METHOD §3.1.
     """
 
-    def __init__(self, leads: int, channels: int, *, layers: int = 4, kernel: int = 2) -> None:
+    def __init__(self, leads: int, channels: int, *, kernels: Sequence[int] = (2, 2, 2, 2)) -> None:
         super().__init__()
-        self.kernel = kernel
-        widths = [leads] + [channels] * layers
+        self.kernels = tuple(kernels)
+        widths = [leads] + [channels] * (len(self.kernels) - 1)
         self.weights = nn.ParameterList(
-            nn.Parameter(torch.empty(channels, width, kernel)) for width in widths[:-1]
+            nn.Parameter(torch.empty(channels, width, kernel))
+            for width, kernel in zip(widths, self.kernels, strict=True)
         )
         for weight in self.weights:
             nn.init.kaiming_normal_(weight)
@@ -92,13 +94,13 @@ class ConvStem(nn.Module):
 
     def num_frames(self, samples: int) -> int:
         """Returns frames for a segment of `samples` samples; 0 where it is too short for one."""
-        for _ in self.weights:
-            samples //= self.kernel
+        for kernel in self.kernels:
+            samples //= kernel
         return samples
 
     def frame_mask(self, sample_mask: Bool[Tensor, "B N"]) -> Bool[Tensor, "B T"]:
         """Returns which frames stand for present samples only."""
-        return self._mask_after(sample_mask, len(self.weights))
+        return self._mask_after(sample_mask, len(self.kernels))
 
     def layer_outputs(
         self, signal: Float[Tensor, "B L N"], sample_mask: Bool[Tensor, "B N"] | None
@@ -111,9 +113,9 @@ class ConvStem(nn.Module):
         """
         outputs: list[Tensor] = []
         x = signal.mT
-        for depth, weight in enumerate(self.weights):
-            frames = x.shape[1] // self.kernel
-            x = x[:, : frames * self.kernel].reshape(x.shape[0], frames, -1)
+        for depth, (weight, kernel) in enumerate(zip(self.weights, self.kernels, strict=True)):
+            frames = x.shape[1] // kernel
+            x = x[:, : frames * kernel].reshape(x.shape[0], frames, -1)
             flat = weight.mT.reshape(weight.shape[0], -1)
             if depth == 0:
                 mask = None if sample_mask is None else self._mask_after(sample_mask, 1)
@@ -132,7 +134,7 @@ class ConvStem(nn.Module):
 
     def _mask_after(self, sample_mask: Bool[Tensor, "B N"], layers: int) -> Bool[Tensor, "B T"]:
         lengths, frames = sample_mask.sum(dim=1), sample_mask.shape[1]
-        for _ in range(layers):
-            lengths = torch.div(lengths, self.kernel, rounding_mode="floor")
-            frames //= self.kernel
+        for kernel in self.kernels[:layers]:
+            lengths = torch.div(lengths, kernel, rounding_mode="floor")
+            frames //= kernel
         return torch.arange(frames, device=sample_mask.device) < lengths.unsqueeze(1)

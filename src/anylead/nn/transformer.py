@@ -1,4 +1,4 @@
-"""Transformer layer, norm after each residual sum."""
+"""Transformer layer."""
 
 import math
 
@@ -63,7 +63,7 @@ class SelfAttention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention and feed-forward, each followed by a residual sum and a LayerNorm.
+    """Self-attention and feed-forward, each with a residual sum and a LayerNorm.
 
     Args:
         dimension: D.
@@ -72,8 +72,9 @@ class TransformerLayer(nn.Module):
         dropout: After attention and after the feed-forward.
         attention_dropout: On attention weights.
         activation_dropout: After the GELU.
+        norm_first: Norm what goes into attention and feed-forward instead of the sums.
 
-    Source: METHOD §3.3.
+    Source: METHOD §3.3; with `norm_first` Xiong et al. 2020 (arXiv 2002.04745).
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class TransformerLayer(nn.Module):
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         activation_dropout: float = 0.0,
+        norm_first: bool = False,
     ) -> None:
         super().__init__()
         self.attention = SelfAttention(dimension, heads, dropout=attention_dropout)
@@ -93,12 +95,19 @@ class TransformerLayer(nn.Module):
         self.contract = nn.Linear(feedforward, dimension)
         self.output_norm = nn.LayerNorm(dimension)
         self.dropout = dropout
+        self.norm_first = norm_first
         self.activation_dropout = Dropout(activation_dropout)
 
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B T D"]:
         """Runs the layer; `mask` as in `SelfAttention`."""
         rate = self.dropout if self.training else 0.0
+        if self.norm_first:
+            x = add_dropped(x, self.attention(self.attention_norm(x), mask), rate)
+            return add_dropped(x, self._feed_forward(self.output_norm(x)), rate)
         x = self.attention_norm(add_dropped(x, self.attention(x, mask), rate))
-        hidden = self.activation_dropout(F.gelu(self.expand(x)))
-        y: Tensor = self.output_norm(add_dropped(x, self.contract(hidden), rate))
+        y: Tensor = self.output_norm(add_dropped(x, self._feed_forward(x), rate))
+        return y
+
+    def _feed_forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        y: Tensor = self.contract(self.activation_dropout(F.gelu(self.expand(x))))
         return y
