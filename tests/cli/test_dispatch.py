@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anylead import __version__
-from anylead.cli import main
+from anylead.cli import export, main
 from anylead.cli.dispatch import VERBS, suggestion
 from anylead.errors import ConfigError, InputError, LeadError, RecordFileError, StoreError
 
@@ -50,7 +50,8 @@ def test_version(capsys):
 def test_every_verb_has_a_module():
     folder = Path(sys.modules["anylead.cli"].__file__).parent
     files = {p.stem for p in folder.glob("*.py")} - {"__init__", "dispatch", "arguments", "suite_arguments"}
-    assert files == set(VERBS)
+    formats = {f"export_{name}" for name in export.FORMATS}
+    assert files == {verb.replace("-", "_") for verb in VERBS} | formats
 
 
 def test_a_typo_in_a_verb_suggests_the_nearest(capsys):
@@ -126,6 +127,7 @@ TASKS = [("finetune", "classify"), ("finetune", "identify")]
 TASKS += [("evaluate", "classify"), ("evaluate", "identify"), ("evaluate", "leads")]
 TASKS += [("evaluate", "suite"), ("evaluate", "embeddings"), ("evaluate", "conditions")]
 TASKS += [("evaluate", "audit"), ("evaluate", "diff")]
+TASKS += [("export", name) for name in export.FORMATS]
 
 
 @pytest.mark.parametrize("words", [(), *[(name,) for name in VERBS], *TASKS], ids=" ".join)

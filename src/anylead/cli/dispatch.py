@@ -19,12 +19,13 @@ VERBS: dict[str, str] = {
     "finetune": "train a head on an encoder: classify | identify",
     "evaluate": "score models, with intervals: suite | classify | probe | identify | leads | ...",
     "embed": "turn recordings into vectors",
+    "export": "write a model in another format: fairseq",
     "view": "draw a recording on ECG paper",
     "info": "say what a file, store, run or bundle is",
     "sources": "list the data sets that can be prepared",
 }
-"""Verb -> what it does. The verb's code is `run` in the module of the same name, loaded when it is called; it
-returns an exit code where that is not 0."""
+"""Verb -> what it does. The verb's code is `run` in the module of the same name, with ``_`` for ``-``, loaded
+when it is called; it returns an exit code where that is not 0."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"anylead: there is no command {verb!r}; {suggestion(verb, VERBS)}", MISUSE)
     _log_to_stderr()
     try:
-        run = importlib.import_module(f"anylead.cli.{verb}").run
+        run = importlib.import_module(f"anylead.cli.{verb.replace('-', '_')}").run
         return run(rest) or OK
     except AnyleadError as error:
         if os.environ.get("ANYLEAD_DEBUG"):
