@@ -9,15 +9,16 @@ TORCH_INDEX ?=
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX),)
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-real check format clean
+.PHONY: help setup demo test test-real check docs format clean
 
 help:
 	@echo "make demo       prepare, pre-train, fine-tune, evaluate on synthetic patients -> demo/report.html"
 	@echo "make test       run the tests"
 	@echo "make test-real  run the tests on the recordings in the folder ANYLEAD_REAL_DATA names"
 	@echo "make check      ruff, mypy, import order"
+	@echo "make docs       build the documentation, every warning an error -> site/index.html"
 	@echo "make format     let ruff format and mend"
-	@echo "make clean      remove .venv and demo"
+	@echo "make clean      remove .venv, demo and site"
 	@echo "Each sets up .venv first where it is not there. PYTHON=, TORCH_INDEX= and WORKERS= may be given."
 
 # An environment whose interpreter no longer runs, or whose installation was interrupted, is made anew.
@@ -32,7 +33,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@touch $(VENV)/.installing
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_INDEX) -c constraints.txt \
-		"torch==2.13.0" -e ".[dev]"
+		"torch==2.13.0" -e ".[dev,docs]"
 	@mv $(VENV)/.installing $@
 
 demo: setup
@@ -50,9 +51,14 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -p no:xdist tests/architecture
 
+# One test follows the tutorials; here the pages are built and every link in them is looked at.
+docs: setup
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tools/site.py site
+
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site
