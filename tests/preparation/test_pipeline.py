@@ -89,6 +89,7 @@ def test_names_of_steps_in_files_never_change():
         "fill_gaps",
         "flag_quality",
         "high_pass",
+        "linear_resample",
         "resample",
         "standardize_leads",
     ]

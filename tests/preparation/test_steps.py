@@ -10,6 +10,7 @@ from anylead.preparation import (
     FillGaps,
     FlagQuality,
     HighPass,
+    LinearResample,
     Resample,
     StandardizeLeads,
 )
@@ -56,6 +57,16 @@ def test_resampling_changes_rate_and_length():
     assert (prepared.sampling_rate_hz, prepared.samples) == (500.0, 1000)
     record = a_record()
     assert Resample()(record) is record
+
+
+def test_linear_resampling_changes_rate_and_length_and_keeps_the_ends():
+    record = a_record(samples=2934, rate_hz=400.0)
+    prepared = LinearResample()(record)
+    assert (prepared.sampling_rate_hz, prepared.samples) == (500.0, 3667)
+    np.testing.assert_allclose(prepared.signal[:, [0, -1]], record.signal[:, [0, -1]], atol=1e-6)
+    assert LinearResample()(prepared) is prepared
+    with pytest.raises(ConfigError, match="linear_resample: rate_hz is 5; rates from 50"):
+        LinearResample(rate_hz=5.0)
 
 
 def test_quality_is_flagged_and_the_lead_kept():

@@ -5,6 +5,7 @@ from anylead.preparation.base import Step
 from anylead.preparation.fill_gaps import FillGaps
 from anylead.preparation.filtering import BandPass, HighPass
 from anylead.preparation.flag_quality import FlagQuality
+from anylead.preparation.linear_resample import LinearResample
 from anylead.preparation.pipeline import STEPS, AnyStep, Preparation
 from anylead.preparation.resample import Resample
 from anylead.preparation.standardize import StandardizeLeads
@@ -17,6 +18,7 @@ __all__ = [
     "FillGaps",
     "FlagQuality",
     "HighPass",
+    "LinearResample",
     "Preparation",
     "Resample",
     "StandardizeLeads",

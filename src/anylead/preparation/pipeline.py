@@ -10,12 +10,22 @@ from anylead.preparation.absent_leads import DropAbsentLeads
 from anylead.preparation.fill_gaps import FillGaps
 from anylead.preparation.filtering import BandPass, HighPass
 from anylead.preparation.flag_quality import FlagQuality
+from anylead.preparation.linear_resample import LinearResample
 from anylead.preparation.resample import Resample
 from anylead.preparation.standardize import StandardizeLeads
 from anylead.provenance import fingerprint
 from anylead.record import Record
 
-AnyStep = DropAbsentLeads | FillGaps | FlagQuality | Resample | HighPass | BandPass | StandardizeLeads
+AnyStep = (
+    DropAbsentLeads
+    | FillGaps
+    | FlagQuality
+    | Resample
+    | LinearResample
+    | HighPass
+    | BandPass
+    | StandardizeLeads
+)
 """Every step there is."""
 
 STEPS: dict[str, type[AnyStep]] = {step.kind: step for step in get_args(AnyStep)}
@@ -40,7 +50,7 @@ class Preparation:
     @property
     def rate_hz(self) -> float | None:
         """Sampling rate afterwards; None where it stays that of the file."""
-        rates = [step.rate_hz for step in self.steps if isinstance(step, Resample)]
+        rates = [step.rate_hz for step in self.steps if isinstance(step, Resample | LinearResample)]
         return rates[-1] if rates else None
 
     def __call__(self, record: Record) -> Record:

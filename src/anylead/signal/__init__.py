@@ -2,6 +2,7 @@
 
 from anylead.signal.filters import band_pass, high_pass
 from anylead.signal.gaps import fill_gaps, longest_gaps
+from anylead.signal.linear_resample import linear_resample
 from anylead.signal.quality import flat_leads, longest_standstill, missing_share, saturated_share
 from anylead.signal.resample import resample
 
@@ -10,6 +11,7 @@ __all__ = [
     "fill_gaps",
     "flat_leads",
     "high_pass",
+    "linear_resample",
     "longest_gaps",
     "longest_standstill",
     "missing_share",
