@@ -185,10 +185,13 @@ def test_embed_hands_on_what_was_given(monkeypatch, capsys):
     assert capsys.readouterr().out == "e.parquet: embedded 1, failed 1\n"
 
 
-def test_a_stopped_pretraining_is_not_a_success(monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(("stopped_by_user", "code"), [(True, 130), (False, 0)])
+def test_a_pretraining_that_the_user_stopped_is_not_a_success(
+    monkeypatch, capsys, tmp_path, stopped_by_user, code
+):
     class Stopped:
-        finished, run, step, total_steps = False, tmp_path, 3, 9
+        finished, run, step, total_steps, is_main, by_user = False, tmp_path, 3, 9, True, stopped_by_user
 
     monkeypatch.setattr(pretrain_workflow, "pretrain", lambda config: Stopped())
-    assert main(["pretrain", "--store", "s", "--out", "o"]) == 130
+    assert main(["pretrain", "--store", "s", "--out", "o"]) == code
     assert "stopped after step 3 of 9; the same command continues" in capsys.readouterr().out

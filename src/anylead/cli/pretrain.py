@@ -37,6 +37,10 @@ class PretrainArguments:
     """Size of the encoder: base, small, mini or tiny; without, that of the recipe, or mini."""
     clip_norm: float | None = None
     """Largest norm of the gradient; without, as in the paper, gradients are not clipped."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products: bfloat16 takes half the time where the processor has it."""
+    share: Literal["micro_batches", "pairs"] = "micro_batches"
+    """What processes started by torchrun share out: whole micro-batches, or the pairs of each."""
     checkpoint_minutes: float = 5.0
     """Time between checkpoints."""
     log_every: int = 10
@@ -50,18 +54,25 @@ class PretrainArguments:
 
 
 def run(argv: list[str]) -> int:
-    """Runs ``anylead pretrain``; a run that was stopped is no success, for what follows needs its bundle."""
+    """Runs ``anylead pretrain``.
+
+    A run that the system stopped (SIGTERM) has done what it was asked for; one that the user stopped has not,
+    for what follows in a script needs its bundle.
+    """
     given, nested = parse(PretrainArguments, argv, prog="anylead pretrain")
 
     from anylead.workflows.pretrain import pretrain, read_pretrain_config
 
     result = pretrain(read_pretrain_config(settings(given, nested)))
+    code = INTERRUPTED if result.by_user else OK
+    if not result.is_main:
+        return code
     if result.finished:
         print(f"{result.bundle}: trained for {result.step} steps")
         return OK
     stopped = f"stopped after step {result.step} of {result.total_steps}"
     print(f"{result.run}: {stopped}; the same command continues")
-    return INTERRUPTED
+    return code
 
 
 def settings(given: PretrainArguments, nested: dict[str, Any]) -> dict[str, Any]:

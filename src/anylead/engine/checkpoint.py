@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from anylead.engine.distributed import Processes
 from anylead.engine.state import TrainState
 from anylead.errors import CheckpointError, TrainingError
 from anylead.provenance import atomic_path, fingerprint, version
@@ -73,10 +74,12 @@ def _write(content: Mapping[str, Any], file: BinaryIO) -> None:
         raise
 
 
-def load_latest(state: TrainState, folder: Path) -> bool:
+def load_latest(state: TrainState, folder: Path, *, processes: Processes | None = None) -> bool:
     """Fills `state` from the newest readable checkpoint.
 
-    An unreadable one (cut off, damaged) is passed over with a warning.
+    An unreadable one (cut off, damaged) is passed over with a warning. Where there are several processes the
+    main one reads and the others get what it has read, so that all go on from the same step, and the folder
+    need not be visible to all of them.
 
     Returns:
         Whether there was a checkpoint.
@@ -85,6 +88,15 @@ def load_latest(state: TrainState, folder: Path) -> bool:
         CheckpointError: If there are checkpoints and none is readable, or the newest readable one has a newer
             format, belongs to another configuration or seed, or does not fit the networks.
     """
+    found = (processes or Processes()).from_main(lambda: _latest(state, folder))
+    if found is None:
+        return False
+    path, content = found
+    _fill(state, content, path)
+    return True
+
+
+def _latest(state: TrainState, folder: Path) -> tuple[Path, dict[str, Any]] | None:
     found = checkpoints(folder)
     for path in reversed(found):
         try:
@@ -93,13 +105,12 @@ def load_latest(state: TrainState, folder: Path) -> bool:
             _log.warning("%s", error)
             continue
         _check_same_run(content, state, path)
-        _fill(state, content, path)
-        return True
+        return path, content
     if found:
         raise CheckpointError(
             f"{folder}: none of its {len(found)} checkpoints can be read; remove them to start anew."
         )
-    return False
+    return None
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -2,20 +2,31 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from anylead.batch import Batch
 from anylead.encoders.base import device_of
+from anylead.engine.distributed import Processes
 from anylead.engine.schedules import Schedule
 from anylead.engine.state import TrainState
 from anylead.errors import ConfigError, InputError, TrainingError
+from anylead.nn.across import Across
 from anylead.nn.keyed_random import DrawKey
 from anylead.nn.loss import Loss, Progress
+from anylead.objectives.base import Objective
 from anylead.seeding import derive_seed
+
+Precision = Literal["float32", "bfloat16"]
+"""``bfloat16`` multiplies matrices in it and keeps weights, sums and losses in float32 (autocast)."""
+Share = Literal["micro_batches", "pairs"]
+"""What the processes share out: whole micro-batches, or the pairs of each."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +62,17 @@ class StepResult:
         return numbers | {"learning_rate": self.learning_rate}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """How an update is made."""
+
+    schedule: Schedule
+    clip_norm: float | None
+    precision: Precision
+    processes: Processes
+    share: Share
+
+
 def fit(
     state: TrainState,
     batches: Callable[[int], Sequence[Batch]],
@@ -58,6 +80,9 @@ def fit(
     total_steps: int,
     schedule: Schedule,
     clip_norm: float | None = None,
+    precision: Precision = "float32",
+    processes: Processes | None = None,
+    share: Share = "micro_batches",
 ) -> Iterator[StepResult]:
     """Trains from `state.step` to `total_steps`, one update per item taken.
 
@@ -65,12 +90,19 @@ def fit(
     objective by `DrawKey`, dropout by reseeding torch's global generator for each micro-batch. A run
     that is stopped, saved and resumed is therefore bit-equal to one that was not.
 
+    Several processes give what one process gives with all their batches, up to the order in which sums are
+    taken (and, with ``share="pairs"``, up to dropout, whose masks are drawn for each part).
+
     Args:
         state: Changed in place; its `step` counts updates done.
-        batches: Gives the micro-batches of a step, whose gradients are summed.
+        batches: Gives this process' micro-batches of a step, whose gradients are summed.
         total_steps: Updates of the whole run.
         schedule: Learning rate as a share of each parameter group's ``initial_lr``.
         clip_norm: Largest norm of the gradient over all parameters; None does not clip.
+        precision: Of the matrix products.
+        processes: This process among the others; None is alone. All give equally many micro-batches.
+        share: Whether the other processes have other micro-batches, as in the paper's code, or other pairs of
+            the same ones, whose losses are then computed over all processes.
 
     Returns:
         An iterator; an update happens when its item is asked for.
@@ -83,17 +115,47 @@ def fit(
     """
     if not any(p.requires_grad for group in state.optimizer.param_groups for p in group["params"]):
         raise ConfigError("fit: every parameter is frozen; unfreeze the encoder or train a head.")
-    return _updates(state, batches, total_steps=total_steps, schedule=schedule, clip_norm=clip_norm)
+    how = _How(
+        schedule=schedule,
+        clip_norm=clip_norm,
+        precision=precision,
+        processes=processes or Processes(),
+        share=share,
+    )
+    return _updates(state, batches, total_steps, how)
+
+
+class _LossOf(nn.Module):
+    """The loss of a micro-batch as a forward pass, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, state: TrainState, precision: Precision) -> None:
+        super().__init__()
+        self.encoder = state.encoder
+        self.objective = state.objective
+        self.precision = precision
+
+    def forward(
+        self, batch: Batch, draws: Any, progress: Progress
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Returns value, count and terms of the loss."""
+        device = device_of(self.encoder).type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
+            loss = self.objective.loss(self.encoder, batch, draws=draws, progress=progress)
+        return loss.value, _scalar(loss.count, loss.value), dict(loss.terms)
 
 
 def _updates(
-    state: TrainState,
-    batches: Callable[[int], Sequence[Batch]],
-    *,
-    total_steps: int,
-    schedule: Schedule,
-    clip_norm: float | None,
+    state: TrainState, batches: Callable[[int], Sequence[Batch]], total_steps: int, how: _How
 ) -> Iterator[StepResult]:
+    processes = how.processes
+    if isinstance(state.objective, Objective):
+        rank, world_size = processes.rank, processes.world_size
+        parts = Across(rank=rank, world_size=world_size) if how.share == "pairs" else Across()
+        state.objective.across = parts
+    model: nn.Module = _LossOf(state, how.precision)
+    if processes.world_size > 1:
+        # After `train`, since it looks at what requires a gradient.
+        model = DistributedDataParallel(model, broadcast_buffers=False)
     while state.step < total_steps:
         micro_batches = batches(state.step)
         if not micro_batches:
@@ -101,14 +163,16 @@ def _updates(
         # Every time, because the caller may have evaluated in between; a frozen encoder drops nothing out.
         state.encoder.train(any(p.requires_grad for p in state.encoder.parameters()))
         state.objective.train()
-        losses = [
-            _backward(state, batch, index, Progress(step=state.step, total_steps=total_steps))
-            for index, batch in enumerate(micro_batches)
-        ]
-        counts = torch.stack([_scalar(loss.count, loss.value) for loss in losses])
-        total = counts.sum()
-        _divide_gradients(state, torch.where(total > 0, total, torch.ones_like(total)), clip_norm)
-        rate = _set_learning_rate(state, schedule, total_steps)
+        progress = Progress(step=state.step, total_steps=total_steps)
+        last = len(micro_batches) - 1
+        losses = []
+        for index, batch in enumerate(micro_batches):
+            # The gradients of all micro-batches travel together, with those of the last.
+            with _holding_back(model, index < last):
+                losses.append(_backward(state, model, batch, index, len(micro_batches), progress, how))
+        value, total, terms = _totals(losses, processes)
+        _divide_gradients(state, torch.where(total > 0, total, torch.ones_like(total)), how)
+        rate = _set_learning_rate(state, how.schedule, total_steps)
         state.optimizer.step()
         for module in (state.encoder, state.objective):
             module.zero_grad(set_to_none=True)
@@ -116,22 +180,43 @@ def _updates(
         state.objective.after_step(state.encoder, Progress(step=state.step, total_steps=total_steps))
         yield StepResult(
             step=state.step,
-            loss=torch.stack([loss.value.detach() for loss in losses]).sum() / total,
-            terms=_weighted_terms(losses, counts),
+            loss=value / total,
+            terms=terms,
             count=total,
             learning_rate=rate,
-            segments=sum(len(batch) for batch in micro_batches),
+            segments=sum(len(batch) for batch in micro_batches) * processes.world_size,
         )
 
 
-def _backward(state: TrainState, batch: Batch, index: int, progress: Progress) -> Loss:
+def _holding_back(model: nn.Module, held_back: bool) -> AbstractContextManager[None]:
+    if held_back and isinstance(model, DistributedDataParallel):
+        return model.no_sync()
+    return nullcontext()
+
+
+def _backward(
+    state: TrainState,
+    model: nn.Module,
+    batch: Batch,
+    index: int,
+    micro_batches: int,
+    progress: Progress,
+    how: _How,
+) -> Loss:
     batch = batch.to(device_of(state.encoder), non_blocking=True)
-    torch.manual_seed(derive_seed(state.seed, "dropout", state.step, index))
+    torch.manual_seed(derive_seed(state.seed, "dropout", state.step, *_place(index, micro_batches, how)))
     key = DrawKey(seed=state.seed, step=state.step)
     draws = state.objective.draw(state.encoder, batch, key, progress)
-    loss = state.objective.loss(state.encoder, batch, draws=draws, progress=progress)
-    loss.value.backward()  # type: ignore[no-untyped-call]
-    return Loss(value=loss.value.detach(), count=loss.count, terms=loss.terms)
+    value, count, terms = model(batch, draws, progress)
+    value.backward()
+    return Loss(value=value.detach(), count=count, terms=terms)
+
+
+def _place(index: int, micro_batches: int, how: _How) -> tuple[int, ...]:
+    """Returns the number of a micro-batch in the step, and of its part where it has several."""
+    if how.share == "micro_batches":
+        return (how.processes.rank * micro_batches + index,)
+    return (index, how.processes.rank) if how.processes.rank else (index,)
 
 
 def _scalar(number: Tensor | float, like: Tensor) -> Tensor:
@@ -140,18 +225,35 @@ def _scalar(number: Tensor | float, like: Tensor) -> Tensor:
     return torch.full((), float(number), dtype=like.dtype, device=like.device)
 
 
+def _totals(losses: Sequence[Loss], processes: Processes) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Returns the summed loss, its count and the means of the terms, of all micro-batches and processes."""
+    values = torch.stack([loss.value for loss in losses])
+    counts = torch.stack([_scalar(loss.count, loss.value) for loss in losses])
+    if processes.world_size == 1:
+        return values.sum(), counts.sum(), _weighted_terms(losses, counts)
+    names = list(losses[0].terms)
+    weighted = [
+        torch.stack([loss.terms[name].detach().to(counts.dtype) * count for name in names])
+        for loss, count in zip(losses, counts, strict=True)
+    ]
+    sums = torch.cat([values.sum()[None], counts.sum()[None], torch.stack(weighted).sum(dim=0)])
+    whole = processes.sum(sums)
+    return whole[0], whole[1], dict(zip(names, whole[2:] / whole[1], strict=True))
+
+
 def _trained(state: TrainState) -> list[nn.Parameter]:
     return [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
-def _divide_gradients(state: TrainState, total: Tensor, clip_norm: float | None) -> None:
+def _divide_gradients(state: TrainState, total: Tensor, how: _How) -> None:
     parameters = _trained(state)
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return
-    torch._foreach_div_(gradients, total)
-    if clip_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, clip_norm, foreach=True)
+    # DistributedDataParallel has taken the mean over processes; the sum is wanted.
+    torch._foreach_div_(gradients, total / how.processes.world_size)
+    if how.clip_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, how.clip_norm, foreach=True)
 
 
 def _set_learning_rate(state: TrainState, schedule: Schedule, total_steps: int) -> float:

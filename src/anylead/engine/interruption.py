@@ -15,6 +15,8 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.asked = False
+        self.by_user = False
+        """Whether it was Ctrl-C, and not the system."""
 
 
 @contextmanager
@@ -30,6 +32,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
         if request.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         request.asked = True
+        request.by_user = number == signal.SIGINT
         _log.warning("%s: finishing this step, then saving.", signal.Signals(number).name)
 
     if threading.current_thread() is not threading.main_thread():

@@ -137,12 +137,42 @@ class PairFeed:
         Rows are pair 0 window 0, pair 0 window 1, pair 1 window 0, ...; `Batch.row` counts through
         all micro-batches.
         """
-        per_batch = self._config.pairs_per_batch
+        return self.batches_of(step, part=0, parts=1, share="micro_batches")
+
+    def batches_of(
+        self, step: int, *, part: int, parts: int, share: Literal["micro_batches", "pairs"]
+    ) -> list[Batch]:
+        """Returns one process' part of `batches`, and makes no other.
+
+        Args:
+            step: Updates done.
+            part: Number of the process.
+            parts: How many there are.
+            share: Each gets some micro-batches whole, or some pairs of each micro-batch.
+
+        Raises:
+            ConfigError: If the micro-batches, or the pairs, cannot be shared out evenly.
+        """
+        shared = self._config.micro_batches if share == "micro_batches" else self._config.pairs_per_batch
+        if shared % parts:
+            other = "pairs" if share == "micro_batches" else "micro_batches"
+            raise ConfigError(
+                f"feed: {parts} processes cannot share {shared} {share.replace('_', '-')} evenly; "
+                f"take a number that divides them, another feed.{share.replace('pairs', 'pairs_per_batch')}, "
+                f"or share {other}."
+            )
+        per_batch, own = self._config.pairs_per_batch, shared // parts
         chosen = self._pairs[self._order.at(step * self.pairs_per_step, self.pairs_per_step)]
         starts = self._starts(chosen, step)
+        if share == "micro_batches":
+            firsts = [number * per_batch for number in range(part * own, (part + 1) * own)]
+            count = per_batch
+        else:
+            firsts = [first + part * own for first in range(0, self.pairs_per_step, per_batch)]
+            count = own
         return [
-            self._batch(chosen[first : first + per_batch], starts[first : first + per_batch], first, step)
-            for first in range(0, self.pairs_per_step, per_batch)
+            self._batch(chosen[first : first + count], starts[first : first + count], first, step)
+            for first in firsts
         ]
 
     def _plan(self, recordings: Sequence[Recording]) -> tuple[Int64[np.ndarray, "P 4"], dict[str, int]]:

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from anylead.nn.across import ALONE, Across
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
@@ -76,6 +78,7 @@ class GumbelQuantizer(nn.Module):
         *,
         noise: Float[Tensor, "B M G V"] | None,
         temperature: Float[Tensor, ""] | float,
+        across: Across = ALONE,
     ) -> Quantized:
         """Quantises; perplexities count valid vectors only.
 
@@ -84,6 +87,7 @@ class GumbelQuantizer(nn.Module):
             valid: Which of them exist.
             noise: Gumbel noise; None chooses the largest logit with no gradient through the choice.
             temperature: Of the softmax, used with noise only.
+            across: Processes over which perplexities are taken.
         """
         rows, places, _ = x.shape
         logits = self.project(x).view(rows * places, self.groups, self.entries)
@@ -97,15 +101,15 @@ class GumbelQuantizer(nn.Module):
         values = _StraightThroughLookup.apply(soft, self.codebook.to(wide.dtype), codes)  # type: ignore[no-untyped-call]
 
         weight = valid.reshape(-1, 1, 1).to(wide.dtype)
-        count = weight.sum().clamp_min(1)
-        mean_probability = (torch.softmax(wide, dim=-1) * weight).sum(dim=0) / count
+        count = across.total(weight.sum()).clamp_min(1)
+        mean_probability = across.total((torch.softmax(wide, dim=-1) * weight).sum(dim=0)) / count
         used = torch.zeros_like(wide).scatter_(-1, wide.detach().argmax(dim=-1, keepdim=True), 1.0)
         return Quantized(
             values=values.reshape(rows, places, -1).to(x.dtype),
             codes=codes.view(rows, places, self.groups),
             logits=logits.view(rows, places, self.groups, self.entries),
             soft_perplexity=perplexity(mean_probability),
-            hard_perplexity=perplexity((used * weight).sum(dim=0) / count).detach(),
+            hard_perplexity=perplexity(across.total((used * weight).sum(dim=0)) / count).detach(),
         )
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from anylead.batch import Batch
 from anylead.encoders.base import Encoder
+from anylead.nn.across import ALONE, Across
 from anylead.nn.keyed_random import DrawKey
 from anylead.nn.loss import Loss, Progress
 
@@ -17,6 +18,10 @@ class Objective(nn.Module, ABC):
     Random draws are made by `draw` and consumed by `loss`, so that a computation can be replayed on
     given draws.
     """
+
+    across: Across = ALONE
+    """The processes that hold other parts of the same micro-batch: a loss that compares rows, or takes means
+    over them, has to do so over all parts."""
 
     @abstractmethod
     def draw(self, encoder: Encoder, batch: Batch, key: DrawKey, progress: Progress) -> Any:

@@ -142,6 +142,7 @@ class W2VCMSC(Objective):
             hidden.valid,
             noise=draws.noise,
             temperature=draws.temperature,
+            across=self.across,
         )
         targets = self.project_targets(quantized.values)
         context = self.project_context(_pick(features.tokens, hidden.places))
@@ -163,25 +164,26 @@ class W2VCMSC(Objective):
 
     def loss_of(self, outputs: W2VOutputs, batch: Batch, draws: W2VDraws) -> Loss:
         """Returns the loss of given outputs."""
-        config = self.config
+        config, across = self.config, self.across
         valid = draws.hidden.valid
         count = valid.sum()
         contrast, right = contrastive_loss(outputs.logits, valid)
         entries = config.groups * config.entries
         diversity = (entries - outputs.quantized.soft_perplexity) / entries
-        penalty = outputs.tokens.penalty
+        penalty = across.mean(outputs.tokens.penalty, weight=outputs.tokens.mask.sum())
         agreement, agreement_accuracy = cmsc_loss(
-            outputs.features.pooled,
-            batch.patient,
-            batch.segment,
+            across.rows(outputs.features.pooled),
+            across.rows(batch.patient),
+            across.rows(batch.segment),
             temperature=config.cmsc_temperature,
             detach_norm=config.detach_norm,
         )
-        value = config.contrast_weight * contrast + count * (
+        together = across.total(count) * (
             config.diversity_weight * diversity
             + config.penalty_weight * penalty
             + config.cmsc_weight * agreement
         )
+        value = config.contrast_weight * contrast + across.counted_once(together)
         terms = {
             "contrast": contrast / count,
             "contrast_accuracy": right / count,

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,18 +12,24 @@ import torch
 import yaml
 from tqdm import tqdm
 
+from anylead.batch import Batch
 from anylead.bundle import Bundle
 from anylead.config import from_plain, read_yaml, to_plain
 from anylead.encoders import AnyEncoderConfig, ConvTransformerConfig, Readout, build_encoder
 from anylead.engine import (
     AdamWConfig,
     Constant,
+    Precision,
+    Processes,
     RunLog,
     Schedule,
+    Share,
     StepResult,
     TrainState,
     build_optimizer,
     fit,
+    joined_processes,
+    keep_freed_memory,
     load_latest,
     read_run_log,
     save_checkpoint,
@@ -41,7 +48,19 @@ CONFIG_FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
 BUNDLE = "bundle"
 
-_FREE = {"stores", "out", "readout", "checkpoint_minutes", "log_every", "tensorboard", "threads", "device"}
+_FREE = {
+    *(
+        "stores",
+        "out",
+        "readout",
+        "checkpoint_minutes",
+        "log_every",
+        "tensorboard",
+        "threads",
+        "device",
+        "share",
+    )
+}
 """Settings that may change when a run is resumed; stores may move, and are known by their fingerprints."""
 
 _log = logging.getLogger(__name__)
@@ -70,6 +89,12 @@ class PretrainConfig:
     schedule: Schedule = field(default_factory=Constant)
     clip_norm: float | None = None
     """Largest norm of the gradient; None, the paper's, does not clip."""
+    precision: Precision = "float32"
+    """Of the matrix products: ``bfloat16`` takes half the time where the processor has it."""
+    share: Share = "micro_batches"
+    """What several processes share out: whole micro-batches, or the pairs of each, whose losses are then
+    computed over all processes. A run gives the same either way, and with any number of processes, up to
+    rounding (and dropout, where pairs are shared)."""
     readout: Readout = field(default_factory=Readout)
     """What the bundle's `embed` reads."""
     checkpoint_minutes: float = 5.0
@@ -115,7 +140,11 @@ class PretrainResult:
     fed: PairFeedReport
     """Recordings used and dropped."""
     last: Mapping[str, Any]
-    """Last line of the log."""
+    """Last line of the log; empty where another process writes it."""
+    is_main: bool = True
+    """Whether this process wrote the results; one of several does."""
+    by_user: bool = False
+    """Whether it was stopped by Ctrl-C."""
 
     @property
     def finished(self) -> bool:
@@ -161,27 +190,48 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> PretrainResult
         TrainingError: If the loss or a weight is not finite.
         FileError: If the disk refuses.
     """
-    _check_folder(config)
+    accelerator = config.device != "cpu" and torch.cuda.is_available()
+    with joined_processes(accelerator=accelerator) as processes:
+        processes.from_main(lambda: _check_folder(config))
+        return _pretrain(config, processes, progress=progress and processes.is_main)
+
+
+def _pretrain(config: PretrainConfig, processes: Processes, *, progress: bool) -> PretrainResult:
+    if not processes.is_main:
+        # What every process finds out, one says.
+        logging.getLogger("anylead").setLevel(logging.ERROR)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    keep_freed_memory()
     stores = [Store.open(path) for path in config.stores]
     feed = _build_feed(config, stores)
     total = config.steps or max(1, round(config.epochs * feed.steps_per_epoch))
-    state = _build_state(config, stores, total)
-    load_latest(state, config.out / CHECKPOINTS)
-    _write_facts(config, feed, state)
+    state = _build_state(config, stores, total, processes)
+    if config.share == "pairs" and processes.world_size > 1 and state.encoder.reference:
+        raise ConfigError(
+            "pretrain: with encoder.reference, hidden frames depend on the whole micro-batch, so that its "
+            "pairs cannot be shared out; use share micro_batches, or reference false."
+        )
+    load_latest(state, config.out / CHECKPOINTS, processes=processes)
+    processes.from_main(lambda: _write_facts(config, feed, state, processes))
     if state.step:
         _log.info("%s: goes on after step %d of %d.", config.out, state.step, total)
-    _train(config, state, feed, total, progress=progress)
-    last = (read_run_log(config.out) or [{}])[-1]
+    by_user = _train(config, state, feed, total, processes, progress=progress)
+    last = (read_run_log(config.out) or [{}])[-1] if processes.is_main else {}
     finished = state.step >= total
+
+    def bundle() -> Path:
+        return _write_bundle(config, state, stores, last)
+
     return PretrainResult(
         run=config.out,
         step=state.step,
         total_steps=total,
-        bundle=_write_bundle(config, state, stores, last) if finished else None,
+        bundle=processes.from_main(bundle) if finished else None,
         fed=feed.report,
         last=last,
+        is_main=processes.is_main,
+        by_user=by_user,
     )
 
 
@@ -198,8 +248,10 @@ def _build_feed(config: PretrainConfig, stores: Sequence[Store]) -> PairFeed:
     return feed
 
 
-def _build_state(config: PretrainConfig, stores: Sequence[Store], total: int) -> TrainState:
-    device = _device(config.device)
+def _build_state(
+    config: PretrainConfig, stores: Sequence[Store], total: int, processes: Processes
+) -> TrainState:
+    device = _device(config.device, processes)
     torch.manual_seed(derive_seed(config.seed, "weights", "encoder"))
     encoder = build_encoder(config.encoder_config)
     torch.manual_seed(derive_seed(config.seed, "weights", "objective"))
@@ -219,11 +271,11 @@ def _build_state(config: PretrainConfig, stores: Sequence[Store], total: int) ->
     )
 
 
-def _device(name: str) -> str:
+def _device(name: str, processes: Processes) -> str:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError("pretrain: device is cuda and torch finds none here; use cpu or auto.")
-    return "cuda" if name != "cpu" and available else "cpu"
+    return f"cuda:{processes.local_rank}" if name != "cpu" and available else "cpu"
 
 
 def _decisive(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,12 +305,17 @@ def _check_folder(config: PretrainConfig) -> None:
         )
 
 
-def _write_facts(config: PretrainConfig, feed: PairFeed, state: TrainState) -> None:
+def _write_facts(config: PretrainConfig, feed: PairFeed, state: TrainState, processes: Processes) -> None:
     with atomic_path(config.out / CONFIG_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(to_plain(config), sort_keys=False), encoding="utf-8")
     write_json(
         config.out / "environment.json",
-        {**environment(), "threads": torch.get_num_threads(), "resumed_step": state.step},
+        {
+            **environment(),
+            "threads": torch.get_num_threads(),
+            "processes": processes.world_size,
+            "resumed_step": state.step,
+        },
     )
     write_json(config.out / "fed.json", to_plain(feed.report))
     report = feed.report
@@ -269,40 +326,79 @@ def _write_facts(config: PretrainConfig, feed: PairFeed, state: TrainState) -> N
         _log.info("not fed: %d recordings or pairs: %s", count, reason)
 
 
-def _train(config: PretrainConfig, state: TrainState, feed: PairFeed, total: int, *, progress: bool) -> None:
-    """Runs the updates that are left."""
+def _train(
+    config: PretrainConfig,
+    state: TrainState,
+    feed: PairFeed,
+    total: int,
+    processes: Processes,
+    *,
+    progress: bool,
+) -> bool:
+    """Runs the updates that are left; returns whether the user stopped them."""
     waiting: list[StepResult] = []
     saved_s = written_s = time.monotonic()
+
+    def own_batches(step: int) -> list[Batch]:
+        if processes.world_size == 1:
+            return feed.batches(step)
+        return feed.batches_of(step, part=processes.rank, parts=processes.world_size, share=config.share)
+
     with (
-        Lookahead(feed.batches) as batches,
-        RunLog(config.out, resumed_step=state.step, tensorboard=config.tensorboard) as log,
+        Lookahead(own_batches) as batches,
+        _open_log(config, state, processes) as log,
         tqdm(total=total, initial=state.step, unit="step", disable=not progress, desc="pretrain") as bar,
         stop_on_signals() as stop,
     ):
-        updates = fit(state, batches, total_steps=total, schedule=config.schedule, clip_norm=config.clip_norm)
+        updates = fit(
+            state,
+            batches,
+            total_steps=total,
+            schedule=config.schedule,
+            clip_norm=config.clip_norm,
+            precision=config.precision,
+            processes=processes,
+            share=config.share,
+        )
         for result in updates:
             waiting.append(result)
             bar.update()
-            ends = stop.asked or result.step == total
-            save = ends or time.monotonic() - saved_s >= 60.0 * config.checkpoint_minutes
+            # All processes have to come to the same answer: a signal may have reached one, clocks differ.
+            ends = processes.any(stop.asked) or result.step == total
+            due = processes.is_main and time.monotonic() - saved_s >= 60.0 * config.checkpoint_minutes
+            save = ends or processes.any(due)
             if save or result.step % config.log_every == 0:
                 line = _write_lines(log, waiting, seconds=time.monotonic() - written_s)
                 bar.set_postfix({name: f"{line[name]:.3g}" for name in _shown(line)})
                 waiting, written_s = [], time.monotonic()
             # After the lines up to this step, so that a run resumed from here has them all.
             if save:
-                save_checkpoint(state, config.out / CHECKPOINTS)
+                processes.from_main(lambda: _save(state, config))
                 saved_s = time.monotonic()
             if ends:
                 break
+        return stop.by_user
 
 
-def _write_lines(log: RunLog, results: Sequence[StepResult], *, seconds: float) -> dict[str, Any]:
+def _save(state: TrainState, config: PretrainConfig) -> None:
+    save_checkpoint(state, config.out / CHECKPOINTS)
+
+
+def _open_log(
+    config: PretrainConfig, state: TrainState, processes: Processes
+) -> AbstractContextManager[RunLog | None]:
+    if not processes.is_main:
+        return nullcontext()
+    return RunLog(config.out, resumed_step=state.step, tensorboard=config.tensorboard)
+
+
+def _write_lines(log: RunLog | None, results: Sequence[StepResult], *, seconds: float) -> dict[str, Any]:
     speed = sum(result.segments for result in results) / max(seconds, 1e-9)
     line: dict[str, Any] = {}
     for result in results:
         line = {"step": result.step, **result.floats(), "segments_per_s": round(speed, 3)}
-        log.write(line)
+        if log is not None:
+            log.write(line)
     return line
 
 
