@@ -206,7 +206,7 @@ def test_a_long_recording_is_read_a_few_windows_at_a_time():
 
     hour = cut(read, samples=3600 * 500, leads=("I",), known=("I",), length=2500, record=0)
     rows = run_windows(
-        lambda batch: batch.signal.mean(dim=2), hour, leads=("I",), sampling_rate_hz=500.0, length=2500,
+        lambda batch: batch.signal.mean(dim=2), hour, leads=("I",), sampling_rate_hz=500.0,
         batch_size=8, device=torch.device("cpu"),
     )  # fmt: skip
     next(rows)

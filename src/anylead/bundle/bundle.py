@@ -208,7 +208,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
             RecordFileError: If a file cannot be read.
         """
         items = as_list(x)
-        windows = self._windows_of(items, fs=fs, leads=leads)
+        windows = self.windows_of(items, fs=fs, leads=leads)
         rows = self.run(self.reader(readout), windows, batch_size=batch_size)
         return record_means(rows, len(items))[0]
 
@@ -226,7 +226,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         Arguments and errors are those of `embed`.
         """
         items = as_list(x)
-        windows = self._windows_of(items, fs=fs, leads=leads)
+        windows = self.windows_of(items, fs=fs, leads=leads)
         return stack_rows(self.run(self.reader(readout), windows, batch_size=batch_size))
 
     def predict_proba(
@@ -252,7 +252,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
             LeadError: As `embed`.
         """
         items = as_list(x)
-        windows = self._windows_of(items, fs=fs, leads=leads)
+        windows = self.windows_of(items, fs=fs, leads=leads)
         rows = self.run(self.classifier(head), windows, batch_size=batch_size)
         return record_means(rows, len(items))[0]
 
@@ -320,14 +320,21 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
                 windows,
                 leads=self.encoder.leads,
                 sampling_rate_hz=self.manifest.sampling_rate_hz,
-                length=self.manifest.window_samples,
                 batch_size=batch_size,
                 device=device_of(self.encoder),
             )
 
-    def _windows_of(
-        self, items: Sequence[Recording], *, fs: float | int | None, leads: Sequence[str] | str | None
+    def windows_of(
+        self,
+        items: Sequence[Recording],
+        *,
+        fs: float | int | None = None,
+        leads: Sequence[str] | str | None = None,
     ) -> Iterator[Window]:
+        """Prepares and cuts recordings, one after the other, as `run` takes them.
+
+        Arguments and errors are those of `embed`.
+        """
         unknown: dict[str, None] = {}
         for number, raw in enumerate(as_records(items, fs=fs, leads=leads)):
             usable = known_leads(raw, self.encoder.leads)

@@ -71,22 +71,20 @@ def run_windows(
     *,
     leads: tuple[str, ...],
     sampling_rate_hz: float,
-    length: int,
     batch_size: int,
     device: torch.device,
 ) -> Iterator[WindowRows]:
-    """Runs a model over windows, in batches; only recordings shorter than a window are padded.
+    """Runs a model over windows, in batches of one length: nothing is padded.
 
     Args:
         model: Batch -> (B, E).
         pieces: Windows, read as they are needed.
         leads: Leads the model knows, in its order.
         sampling_rate_hz: Of every window.
-        length: Samples of a full window.
         batch_size: Windows at a time.
         device: Where the model is.
     """
-    for group in _groups(pieces, length=length, size=batch_size):
+    for group in _groups(pieces, size=batch_size):
         batch = collate(
             [(piece.signal, piece.leads) for piece in group], leads=leads, sampling_rate_hz=sampling_rate_hz
         )
@@ -99,16 +97,15 @@ def run_windows(
         )
 
 
-def _groups(pieces: Iterable[Window], *, length: int, size: int) -> Iterator[list[Window]]:
-    full: list[Window] = []
-    short: list[Window] = []
+def _groups(pieces: Iterable[Window], *, size: int) -> Iterator[list[Window]]:
+    """Joins windows of equal length: padding would change what an encoder in reference mode gives."""
+    waiting: dict[int, list[Window]] = {}
     for piece in pieces:
-        group = full if piece.signal.shape[1] == length else short
+        group = waiting.setdefault(piece.signal.shape[1], [])
         group.append(piece)
         if len(group) == size:
-            yield list(group)
-            group.clear()
-    yield from (group for group in (full, short) if group)
+            yield waiting.pop(piece.signal.shape[1])
+    yield from waiting.values()
 
 
 def record_means(
