@@ -49,7 +49,9 @@ class PrepareArguments:
     jobs: int = 1
     """Processes; -1 takes all cores."""
     rate_hz: float = 500.0
-    """Sampling rate of the store."""
+    """Sampling rate of the store, where no bundle is named."""
+    bundle: Path | None = None
+    """Prepare as this bundle's recordings are, instead of the usual way; an imported one may need it."""
     test_fraction: float = 0.1
     """Share of the patients in the test split."""
     valid_fraction: float = 0.1
@@ -66,7 +68,6 @@ def run(argv: list[str]) -> None:
     """Runs ``anylead prepare``."""
     given, _ = parse(PrepareArguments, argv, prog="anylead prepare")
 
-    from anylead.preparation import Preparation
     from anylead.store import SplitConfig
     from anylead.workflows.prepare import PrepareConfig, prepare
 
@@ -74,7 +75,7 @@ def run(argv: list[str]) -> None:
         source=build_source(given.data_set, given.source),
         path=given.path,
         out=given.out,
-        preparation=Preparation.default(rate_hz=given.rate_hz),
+        preparation=build_preparation(given),
         split=SplitConfig(
             test_fraction=given.test_fraction,
             valid_fraction=given.valid_fraction,
@@ -85,6 +86,22 @@ def run(argv: list[str]) -> None:
         progress=True,
     )
     print(prepare(config).line())
+
+
+def build_preparation(given: PrepareArguments) -> Any:
+    """Returns the steps that were asked for.
+
+    Raises:
+        BundleError: If the bundle cannot be read.
+    """
+    from anylead.preparation import Preparation
+
+    if given.bundle is None:
+        return Preparation.default(rate_hz=given.rate_hz)
+
+    from anylead.bundle import read_manifest
+
+    return Preparation.from_plain(read_manifest(given.bundle).preparation)
 
 
 def build_source(name: str, options: SourceOptions) -> Any:

@@ -1,6 +1,8 @@
-"""Reading a fairseq-signals checkpoint without running anything in it."""
+"""Reading and writing fairseq-signals checkpoints without running anything in them."""
 
 import pickle
+import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,9 @@ import torch
 from torch import Tensor
 
 from anylead.errors import CheckpointError
+from anylead.provenance import atomic_path
+
+_ADVICE = "give a file of fairseq-signals or ECG-FM."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,18 +36,77 @@ def read_checkpoint(path: Path | str) -> FairseqCheckpoint:
 
     Source: METHOD §7.1.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    path = Path(path)
+    _refuse_what_is_no_file(path)
+    content = _load(path)
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: it holds a {type(content).__name__}, not a checkpoint; {_ADVICE}")
+    if {"format", "encoder", "objective"} <= set(content):
         raise CheckpointError(
-            f"{path}: this is no checkpoint that can be read safely ({str(error).splitlines()[0]}); "
-            "give a file of fairseq-signals or ECG-FM."
-        ) from error
-    if not isinstance(content, dict) or "model" not in content or "model" not in (content.get("cfg") or {}):
-        raise CheckpointError(
-            f"{path}: it has no cfg and model as fairseq-signals writes them; "
-            "give a file of fairseq-signals or ECG-FM."
+            f"{path}: this is a checkpoint of an anylead run, for going on with it; "
+            "to use its encoder, take the run's bundle."
         )
-    history = content.get("optimizer_history") or []
-    updates = history[-1].get("num_updates") if history else None
-    return FairseqCheckpoint(config=content["cfg"], state=content["model"], updates=updates)
+    config, state = content.get("cfg"), content.get("model")
+    described = config.get("model") if isinstance(config, Mapping) else None
+    for name, value in (("cfg", config), ("cfg.model", described), ("model", state)):
+        if not isinstance(value, Mapping):
+            raise CheckpointError(
+                f"{path}: it has no cfg and model as fairseq-signals writes them: {name} is missing or is no "
+                f"mapping; {_ADVICE}"
+            )
+    assert isinstance(config, Mapping)
+    assert isinstance(state, Mapping)
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(f"{path}: weight {name} is a {type(value).__name__}, no tensor; {_ADVICE}")
+    history = content.get("optimizer_history") or [{}]
+    updates = history[-1].get("num_updates") if isinstance(history[-1], Mapping) else None
+    return FairseqCheckpoint(config=config, state=state, updates=updates)
+
+
+def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
+    """Writes what `to_checkpoint` gave.
+
+    Raises:
+        FileError: If the disk refuses; nothing is changed then.
+    """
+    with atomic_path(path) as temporary:
+        torch.save(dict(content), temporary)
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    if (path / "config.json").is_file() and (path / "model.safetensors").is_file():
+        raise CheckpointError(
+            f"{path}: this is a bundle already; use it as it is, for instance with anylead embed."
+        )
+    if path.is_dir():
+        hint = "a run's folder: take the bundle in it" if (path / "checkpoints").is_dir() else "a folder"
+        raise CheckpointError(f"{path}: this is {hint}; {_ADVICE}")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file; {_ADVICE}")
+
+
+def _load(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+        if head[8:] == b"{":
+            raise CheckpointError(
+                f"{path}: these are bare weights (safetensors) without a configuration; {_ADVICE}"
+            )
+        # Mapped, so that an optimizer's state, two thirds of a file, is never read.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError as error:
+        kind = re.search(r"GLOBAL ([\w.]+)", str(error))
+        raise CheckpointError(
+            f"{path}: this is no checkpoint that can be read safely: "
+            + (f"reading it would run code of {kind[1]}" if kind else "it is no archive of torch.save")
+            + f"; {_ADVICE}"
+        ) from error
+    except Exception as error:  # torch, zipfile and pickle raise many kinds for damaged files
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise CheckpointError(
+            f"{path}: this is no checkpoint that can be read safely ({reason}); {_ADVICE}"
+        ) from error

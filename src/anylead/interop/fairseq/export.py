@@ -8,6 +8,7 @@ from anylead.encoders import ConvTransformer, Encoder, encoder_kind
 from anylead.errors import ConfigError
 from anylead.heads import ArcFaceHead, Head, LinearHead, head_kind
 from anylead.interop.fairseq.models import FairseqModel
+from anylead.interop.fairseq.names import stored_shape
 from anylead.objectives import W2VCMSC, Objective
 
 
@@ -29,12 +30,19 @@ def to_checkpoint(
     """
     if not isinstance(encoder, ConvTransformer):
         raise ConfigError(
-            f"export fairseq: the encoder is {encoder_kind(encoder)}; fairseq-signals has conv_transformer only."
+            f"export fairseq: the encoder is {encoder_kind(encoder)}; fairseq-signals has only "
+            "conv_transformer."
         )
     if not (objective is None or isinstance(objective, W2VCMSC)):
         raise ConfigError(
             f"export fairseq: the objective is {type(objective).__name__}; fairseq-signals has W2VCMSC alone."
         )
+    for name, needed in (("norm_first", False), ("conv_kernels", None)):
+        given = getattr(encoder.config, name)
+        if given != needed:
+            raise ConfigError(
+                f"export fairseq: the encoder has {name}={given}; only {needed} can be exported."
+            )
     _check_head(head)
     model = FairseqModel(encoder=encoder, objective=objective, head=head)
     return {
@@ -99,9 +107,7 @@ def _check_head(head: Head | None) -> None:
 
 
 def _stored(name: str, value: Tensor) -> Tensor:
-    stored = value.detach().cpu().contiguous().clone()
-    # The codebook alone has another shape there: one axis for all groups, and one in front.
-    return stored.reshape(1, -1, stored.shape[-1]) if name == "quantizer.vars" else stored
+    return value.detach().reshape(stored_shape(name, value.shape)).contiguous().clone()
 
 
 def _config(encoder: ConvTransformer, objective: W2VCMSC | None, head: Head | None) -> dict[str, Any]:
@@ -150,7 +156,7 @@ def _config(encoder: ConvTransformer, objective: W2VCMSC | None, head: Head | No
             "loss_weights": [settings.diversity_weight, settings.penalty_weight],
             "temp": settings.cmsc_temperature,
             "eps": 1e-8,
-            "cmsc_weights": None if settings.cmsc_weight == 1.0 else [settings.cmsc_weight],
+            "cmsc_weights": None if settings.cmsc_weight == 1.0 else settings.cmsc_weight,
             "log_keys": ["prob_perplexity", "code_perplexity", "temp"],
         }
     if head is not None:
@@ -161,7 +167,8 @@ def _config(encoder: ConvTransformer, objective: W2VCMSC | None, head: Head | No
         "_name": None,
         "common": {"seed": 1, "fp16": False},
         "model": model,
-        "task": {"_name": task, "normalize": False, "filter": False},
+        # Their fine-tuning sets `data`, and can only where it is there.
+        "task": {"_name": task, "data": "", "normalize": False, "filter": False},
         "criterion": criterion_config,
         "optimizer": {"_name": "adam"},
         "lr_scheduler": {"_name": "fixed"},

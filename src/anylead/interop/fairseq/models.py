@@ -1,7 +1,7 @@
 """fairseq-signals' configuration and weights as our encoder, objective and head, in reference mode."""
 
-import re
-from collections.abc import Callable, Mapping
+import ast
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,17 @@ from torch import Tensor, nn
 from anylead.encoders import ConvTransformer, ConvTransformerConfig
 from anylead.errors import CheckpointError, ConfigError
 from anylead.heads import ArcFaceConfig, ArcFaceHead, Head, HeadConfig, LinearHead
-from anylead.interop.fairseq.names import encoder_name, head_name, modern, objective_name
-from anylead.leads import STANDARD_12
+from anylead.interop.fairseq.names import (
+    PRETRAINING,
+    encoder_name,
+    head_name,
+    modern,
+    objective_name,
+    paper_era,
+    stored_shape,
+    unwrapped,
+)
+from anylead.leads import STANDARD_12, canonical_leads
 from anylead.objectives import W2VCMSC, W2VCMSCConfig
 
 
@@ -37,38 +46,106 @@ class FairseqModel:
         return named
 
 
-def build(config: Mapping[str, Any], state: Mapping[str, Any]) -> FairseqModel:
+def build(
+    config: Mapping[str, Any],
+    state: Mapping[str, Any],
+    *,
+    leads: Sequence[str] = (),
+    classes: Sequence[str] = (),
+) -> FairseqModel:
     """Builds the model of a fairseq-signals configuration and loads its weights.
 
     Args:
-        config: Nested; ``config["model"]`` and, where there is one, ``config["criterion"]``.
-        state: Name -> array or tensor, in either spelling of weight normalisation.
+        config: Nested; ``config["model"]`` and, where there are, ``config["criterion"]`` and
+            ``config["task"]``.
+        state: Name -> array or tensor, in either spelling of weight normalisation; an encoder may have been
+            saved from inside a classifier.
+        leads: What the input columns are; without, as `input_leads` says.
+        classes: Names of the head's outputs; without, their numbers.
 
     Raises:
-        ConfigError: If the configuration asks for what our encoder does not have.
+        ConfigError: If the configuration asks for what our encoder does not have, or there is not one lead a
+            column or one name a class.
         CheckpointError: If a weight is missing, left over or of another shape; the first one is named.
     """
     model = config["model"]
     criterion = config.get("criterion") or {}
-    tensors = {modern(name): torch.as_tensor(value) for name, value in state.items()}
+    found = paper_era(state)
+    if found is not None:
+        raise CheckpointError(
+            f"weight {found}: this name is from before October 2022, when the attention of fairseq-signals "
+            "mixed the recordings of a batch instead of time: such weights mean something else here; "
+            "train again with a later fairseq-signals."
+        )
+    names = unwrapped(state)
+    tensors = {modern(names[name]): torch.as_tensor(value) for name, value in state.items()}
     finetuned = "proj.weight" in tensors or "kernel" in tensors
-    encoder = ConvTransformer(encoder_config(model, frozen_stem=finetuned))
-    objective = W2VCMSC(objective_config(model, criterion), encoder) if "mask_emb" in tensors else None
-    result = FairseqModel(
-        encoder=encoder, objective=objective, head=_head(encoder, tensors, {**model, **criterion})
+    settings = encoder_config(
+        model, frozen_stem=finetuned, leads=tuple(leads) or input_leads(config), rate_hz=_rate_hz(config)
     )
+    encoder = ConvTransformer(settings)
+    head = _head(encoder, tensors, {**model, **criterion}, classes)
+    pretraining = {name for name in tensors if name.removeprefix("encoder.").startswith(PRETRAINING)}
+    objective = None
+    if pretraining and head is None and _has_our_objective(model):
+        objective = W2VCMSC(objective_config(model, criterion), encoder)
+    else:
+        # Neither the encoder nor a head uses them.
+        tensors = {name: value for name, value in tensors.items() if name not in pretraining}
+    result = FairseqModel(encoder=encoder, objective=objective, head=head)
     _load(result, tensors)
     return result
 
 
-def encoder_config(model: Mapping[str, Any], *, frozen_stem: bool) -> ConvTransformerConfig:
-    """Returns our encoder configuration for one of theirs.
+def input_leads(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the leads of a model's input columns.
+
+    Twelve columns are the standard leads; fewer are the leads its task loaded, where it says so, and are
+    taken to be the first of the standard ones where it does not.
 
     Raises:
-        ConfigError: If it differs in something our encoder fixes.
+        ConfigError: If there are more columns than standard leads.
+
+    Source: METHOD §1.5.
+    """
+    count = int(config["model"].get("in_d") or 12)
+    task = config.get("task") or {}
+    loaded = task.get("leads_to_load")
+    if loaded and not task.get("enable_padding_leads"):
+        chosen = ast.literal_eval(loaded) if isinstance(loaded, str) else loaded
+        named = canonical_leads([STANDARD_12[lead] if isinstance(lead, int) else lead for lead in chosen])
+        if len(named) == count:
+            return named
+    if count > len(STANDARD_12):
+        raise ConfigError(f"model.in_d: got {count} input columns; name the lead of each of them.")
+    return STANDARD_12[:count]
+
+
+def encoder_config(
+    model: Mapping[str, Any],
+    *,
+    frozen_stem: bool,
+    leads: tuple[str, ...] = STANDARD_12,
+    rate_hz: float = 500.0,
+) -> ConvTransformerConfig:
+    """Returns our encoder configuration for one of theirs.
+
+    Args:
+        model: Theirs.
+        frozen_stem: Let the convolutions learn nothing, as in fine-tuning.
+        leads: One name an input column.
+        rate_hz: Samples per second.
+
+    Raises:
+        ConfigError: If it differs in something our encoder fixes, or there is not one lead a column.
     """
     get: Callable[..., Any] = lambda key, default: default if model.get(key) is None else model[key]  # noqa: E731
-    fixed = {"layer_norm_first": False, "extractor_mode": "default", "conv_bias": False}
+    fixed = {
+        "layer_norm_first": False,
+        "extractor_mode": "default",
+        "conv_bias": False,
+        "quantize_input": False,
+    }
     for key, accepted in fixed.items():
         if get(key, accepted) != accepted:
             raise ConfigError(f"model.{key}: got {model[key]!r}; only {accepted!r} can be loaded.")
@@ -78,8 +155,11 @@ def encoder_config(model: Mapping[str, Any], *, frozen_stem: bool) -> ConvTransf
             f"model.conv_feature_layers: got {layers}; equal layers of kernel and stride 2 are needed."
         )
     count = int(get("in_d", 12))
+    if len(leads) != count:
+        raise ConfigError(f"model.in_d: got {count} input columns and {len(leads)} leads; name one a column.")
     return ConvTransformerConfig(
-        leads=STANDARD_12[:count],
+        leads=leads,
+        sampling_rate_hz=rate_hz,
         conv_channels=layers[0][0],
         conv_layers=len(layers),
         dimension=int(get("encoder_embed_dim", 768)),
@@ -124,16 +204,16 @@ def objective_config(model: Mapping[str, Any], criterion: Mapping[str, Any]) -> 
 
 
 def conv_layers(value: Any) -> list[tuple[int, ...]]:
-    """Reads ``[(256, 2, 2)] * 4`` or a list of triples, without evaluating anything.
+    """Reads ``[(256, 2, 2)] * 4``, sums of such, or a list of triples; nothing else is evaluated.
 
     Raises:
-        ConfigError: If it is neither.
+        ConfigError: If it is something else.
     """
-    if isinstance(value, str):
-        items = re.findall(r"\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)\s*\]?\s*(?:\*\s*(\d+))?", value)
-        layers = [tuple(map(int, item[:3])) for item in items for _ in range(int(item[3] or 1))]
-    else:
-        layers = [tuple(map(int, item)) for item in value]
+    try:
+        listed = _literal(ast.parse(value, mode="eval").body) if isinstance(value, str) else value
+        layers = [tuple(int(number) for number in layer) for layer in listed]
+    except (SyntaxError, TypeError, ValueError):
+        layers = []
     if not layers or any(len(layer) != 3 for layer in layers):
         raise ConfigError(
             f"model.conv_feature_layers: got {value!r}; give triples such as [(256, 2, 2)] * 4."
@@ -141,15 +221,44 @@ def conv_layers(value: Any) -> list[tuple[int, ...]]:
     return layers
 
 
-def _head(encoder: ConvTransformer, tensors: Mapping[str, Tensor], options: Mapping[str, Any]) -> Head | None:
+def _literal(node: ast.expr) -> Any:
+    """Evaluates literals, and lists that are added or repeated a few times."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [*_literal(node.left), *_literal(node.right)]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        one, other = _literal(node.left), _literal(node.right)
+        listed, times = (one, other) if isinstance(other, int) else (other, one)
+        return [*listed] * min(int(times), 100)
+    return ast.literal_eval(node)
+
+
+def _rate_hz(config: Mapping[str, Any]) -> float:
+    return float((config.get("task") or {}).get("sample_rate") or 500.0)
+
+
+def _has_our_objective(model: Mapping[str, Any]) -> bool:
+    """Says whether the pre-training modules are those of `W2VCMSC`."""
+    return bool(
+        model.get("quantize_targets", True) and not model.get("target_glu") and not model.get("latent_dim")
+    )
+
+
+def _head(
+    encoder: ConvTransformer,
+    tensors: Mapping[str, Tensor],
+    options: Mapping[str, Any],
+    classes: Sequence[str],
+) -> Head | None:
+    weight = tensors.get("proj.weight", tensors.get("kernel"))
+    if weight is None:
+        return None
+    if classes and len(classes) != len(weight):
+        raise ConfigError(f"classes: got {len(classes)} names for {len(weight)} outputs; name every output.")
+    names = tuple(classes) or tuple(str(i) for i in range(len(weight)))
     if "proj.weight" in tensors:
-        classes = tuple(str(i) for i in range(tensors["proj.weight"].shape[0]))
-        return LinearHead(HeadConfig(classes=classes), encoder)
-    if "kernel" in tensors:
-        classes = tuple(str(i) for i in range(tensors["kernel"].shape[0]))
-        scale, margin = float(options.get("scale", 32.0)), float(options.get("margin", 0.5))
-        return ArcFaceHead(ArcFaceConfig(classes=classes, scale=scale, margin=margin), encoder)
-    return None
+        return LinearHead(HeadConfig(classes=names), encoder)
+    scale, margin = float(options.get("scale", 32.0)), float(options.get("margin", 0.5))
+    return ArcFaceHead(ArcFaceConfig(classes=names, scale=scale, margin=margin), encoder)
 
 
 def _load(model: FairseqModel, tensors: Mapping[str, Tensor]) -> None:
@@ -161,12 +270,13 @@ def _load(model: FairseqModel, tensors: Mapping[str, Tensor]) -> None:
             )
         if name not in parameters:
             raise CheckpointError(f"weight {name}: the configuration has no place for it.")
-        if parameters[name].numel() != tensors[name].numel():
+        needed = stored_shape(name, parameters[name].shape)
+        if tensors[name].shape != needed:
             raise CheckpointError(
-                f"weight {name}: its shape is {tuple(tensors[name].shape)}; the configuration "
-                f"needs {tuple(parameters[name].shape)}."
+                f"weight {name}: its shape is {tuple(tensors[name].shape)}; the configuration needs {needed}."
             )
     with torch.no_grad():
         for name, parameter in parameters.items():
-            # The codebook alone has another shape: (1, groups x entries, width) there.
-            parameter.data = tensors[name].reshape(parameter.shape).clone()
+            value = tensors[name].reshape(parameter.shape)
+            # Half precision was for storage only.
+            parameter.data = value.clone() if value.dtype == torch.float64 else value.float().clone()

@@ -4,6 +4,7 @@ Source: METHOD §7.2.
 """
 
 import re
+from collections.abc import Iterable
 
 # Ours -> theirs, for parameters of the encoder; `{i}` is a layer.
 _ENCODER = (
@@ -39,6 +40,11 @@ _OLD_WEIGHT_NORM = {
     "conv_pos.pos_conv.0.weight_v": "conv_pos.pos_conv.0.parametrizations.weight.original1",
 }
 
+PRETRAINING = ("mask_emb", "quantizer.", "project_q.", "final_proj.", "target_glu.")
+"""What their names of pre-training modules begin with."""
+
+_PAPER_ERA = re.compile(r"encoder\.pos_conv\.|\.self_attn\.(W_[QKV]|linear)\.|\.norm_layer[12]\.|\.pos_ffn\.")
+
 
 def encoder_name(ours: str) -> str:
     """Returns fairseq-signals' name of an encoder parameter.
@@ -68,3 +74,27 @@ def modern(theirs: str) -> str:
         if theirs.endswith(old):
             return theirs[: -len(old)] + new
     return theirs
+
+
+def stored_shape(theirs: str, shape: Iterable[int]) -> tuple[int, ...]:
+    """Returns the shape fairseq-signals gives a parameter that has `shape` here.
+
+    The codebook alone differs: (groups, entries, width) here, (1, groups * entries, width) there.
+    """
+    if theirs != "quantizer.vars":
+        return tuple(shape)
+    groups, entries, width = shape
+    return 1, groups * entries, width
+
+
+def paper_era(names: Iterable[str]) -> str | None:
+    """Returns the first name that only models from before October 2022 have. Source: METHOD §7.2 and §9.1."""
+    return next((name for name in names if _PAPER_ERA.search(name)), None)
+
+
+def unwrapped(names: Iterable[str]) -> dict[str, str]:
+    """Returns each name as a bare encoder has it, where one was saved from inside a classifier."""
+    names = list(names)
+    wrapped = all(name.startswith("encoder.") for name in names)
+    inside = "encoder.feature_extractor.conv_layers.0.0.weight" in names
+    return {name: name.removeprefix("encoder.") if wrapped and inside else name for name in names}

@@ -211,6 +211,9 @@ def _replay_head(
     results: dict[str, Any] = {**encoded, "encoder_out": encoded["out/encoder_out"]}
     labels = torch.as_tensor(arrays["labels"]) if "labels" in arrays else None
     if isinstance(head, LinearHead):
+        # Their classifier blanks padded frames in place, also in what it returns.
+        present = model.encoder.token_mask(batch).unsqueeze(-1)
+        results["encoder_out"] = torch.where(present, results["encoder_out"], 0.0)
         results["logits"] = output
         if labels is None:
             return results, None
