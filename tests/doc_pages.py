@@ -67,7 +67,8 @@ def run_page(page: Path) -> None:
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
                 exec(compile(block.code, page.name, "exec"), namespace)
-            assert printed.getvalue().splitlines() == block.told, page.name
+            said = printed.getvalue().splitlines()
+            assert said == block.told, f"{page.name} prints {said} and says {block.told}"
 
 
 def _run_command(command: str) -> None:
