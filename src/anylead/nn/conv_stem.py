@@ -58,8 +58,11 @@ def normalized_projection(
         count = present.sum(dim=1, keepdim=True).clamp_min(1).to(wide.dtype)
         mean = torch.where(present, wide, 0.0).sum(dim=1, keepdim=True) / count
         centred = torch.where(present, wide - mean, 0.0)
-    covariance = centred.mT @ centred / count
-    variance = ((weight @ covariance) * weight).sum(dim=-1)
+    # In double: the variance of a channel that takes differences of neighbouring samples is what is left of
+    # nearly equal numbers; in the precision of autocast it would even be negative.
+    exact, taps = centred.double(), weight.double()
+    covariance = exact.mT @ exact / count
+    variance = ((taps @ covariance) * taps).sum(dim=-1).to(wide.dtype)
     gain = scale * torch.rsqrt(variance + epsilon)
     y = torch.baddbmm(shift[None, None], centred, (gain.unsqueeze(-1) * weight).mT)
     # Under autocast the product has its precision already, and the next one would take it back to that.
