@@ -29,7 +29,7 @@ def present_signal(batch: Batch, leads: tuple[str, ...]) -> Float[Tensor, "B L N
 
 def num_frames(samples: int, stride: int) -> int:
     """Returns the frames of a convolution with half a kernel of padding: one for every begun stride."""
-    return -(-samples // stride)
+    return (samples + stride - 1) // stride
 
 
 def frame_mask(sample_mask: Bool[Tensor, "B N"], stride: int) -> Bool[Tensor, "B T"]:
