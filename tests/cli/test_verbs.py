@@ -6,7 +6,17 @@ import typing
 
 import pytest
 
-from anylead.cli import demo, evaluate, finetune, main, prepare, pretrain, suite_arguments
+from anylead.cli import (
+    demo,
+    evaluate,
+    export_fairseq,
+    finetune,
+    import_checkpoint,
+    main,
+    prepare,
+    pretrain,
+    suite_arguments,
+)
 from anylead.cli.arguments import parse
 from anylead.errors import ConfigError
 from anylead.sources import SOURCES
@@ -14,7 +24,9 @@ from anylead.workflows import audit, conditions, diff, suite
 from anylead.workflows import demo as demo_workflow
 from anylead.workflows import embed as embed_workflow
 from anylead.workflows import evaluate as evaluate_workflow
+from anylead.workflows import export_fairseq as export_fairseq_workflow
 from anylead.workflows import finetune as finetune_workflow
+from anylead.workflows import import_checkpoint as import_workflow
 from anylead.workflows import pretrain as pretrain_workflow
 
 PAIRS = [
@@ -26,6 +38,8 @@ PAIRS = [
     (evaluate.ProbeArguments, evaluate_workflow.EvaluateProbeConfig),
     (evaluate.IdentifyArguments, evaluate_workflow.EvaluateIdentifyConfig),
     (evaluate.LeadsArguments, evaluate_workflow.EvaluateLeadsConfig),
+    (import_checkpoint.ImportCheckpointArguments, import_workflow.ImportCheckpointConfig),
+    (export_fairseq.ExportFairseqArguments, export_fairseq_workflow.ExportFairseqConfig),
     (suite_arguments.SuiteArguments, suite.SuiteConfig),
     (suite_arguments.EmbeddingsArguments, suite.EmbeddingsConfig),
     (suite_arguments.ConditionsArguments, conditions.ConditionsConfig),

@@ -44,10 +44,30 @@ def test_pre_training_modules_that_are_not_the_paper_s_are_left_out(tmp_path):
     whole["model"] = {k: v for k, v in whole["model"].items() if not k.startswith("quantizer.")}
     torch.save(whole, tmp_path / "a.pt")
     assert built(tmp_path / "a.pt").objective is None
+    whole = fairseq_files.content(model={"apply_mask": False})
+    del whole["model"]["mask_emb"]
+    assert build(whole["cfg"], whole["model"]).objective is None
     whole = fairseq_files.content("classifier")
     whole["model"]["encoder.mask_emb"] = torch.zeros(32)
     torch.save(whole, tmp_path / "b.pt")
     assert built(tmp_path / "b.pt").head is not None
+
+
+def test_a_fine_tuned_model_has_the_sizes_of_its_weights_and_a_pre_trained_one_must():
+    """Fine-tuning of the "small" model keeps its 8 layers and writes a configuration of 12."""
+    sizes = {"encoder_layers": 12, "encoder_ffn_embed_dim": 3072, "conv_feature_layers": "[(256, 2, 2)] * 4"}
+    whole, plain = fairseq_files.content("classifier", model=sizes), fairseq_files.content("classifier")
+    model = build(whole["cfg"], whole["model"])
+    assert model.encoder.config == build(plain["cfg"], plain["model"]).encoder.config
+    assert model.corrected == ("encoder_layers 12 is 2", "encoder_ffn_embed_dim 3072 is 64")
+    del whole["model"]["encoder.encoder.layers.0.fc1.weight"]
+    with pytest.raises(CheckpointError, match=r"weight encoder\.\S+: it"):
+        build({**whole["cfg"], "model": {**whole["cfg"]["model"], "encoder_layers": 2}}, whole["model"])
+    whole = fairseq_files.content(model={"encoder_layers": 3})
+    with pytest.raises(
+        CheckpointError, match=r"weight encoder.layers.2.self_attn.q_proj.weight: it is missing"
+    ):
+        build(whole["cfg"], whole["model"])
 
 
 def test_half_precision_was_for_storage(tmp_path):

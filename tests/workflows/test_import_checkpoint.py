@@ -153,6 +153,15 @@ def test_what_the_task_did_besides_is_told(tmp_path):
     ]
 
 
+def test_sizes_that_the_weights_have_and_the_configuration_has_not_are_told(tmp_path):
+    file = fairseq_files.write(tmp_path / "a.pt", "classifier", model={"encoder_layers": 12})
+    made, _ = imported(file, tmp_path / "b")
+    assert made.assumed[-1] == (
+        "its configuration and its weights differ (encoder_layers 12 is 2) and the weights are believed; "
+        "that its attention has 4 heads only the configuration says."
+    )
+
+
 def test_assumed_leads_are_told_and_can_be_named(tmp_path):
     whole = fairseq_files.content(model={"in_d": 2})
     first = "feature_extractor.conv_layers.0.0.weight"

@@ -75,6 +75,7 @@ def import_checkpoint(config: ImportCheckpointConfig) -> ImportedCheckpoint:
         *_leads_sentences(model, checkpoint, config),
         *named,
         *_task_sentences(checkpoint),
+        *_size_sentences(model),
     ]
     bundle = Bundle.assemble(
         model.encoder.eval(),
@@ -171,6 +172,16 @@ def _task_sentences(checkpoint: FairseqCheckpoint) -> list[str]:
         f"its task {what} (task.{name}), which this bundle does not do: expect other outputs."
         for name, what in done.items()
         if task.get(name)
+    ]
+
+
+def _size_sentences(model: FairseqModel) -> list[str]:
+    if not model.corrected:
+        return []
+    differences = "; ".join(model.corrected)
+    return [
+        f"its configuration and its weights differ ({differences}) and the weights are believed; "
+        f"that its attention has {model.encoder.config.heads} heads only the configuration says."
     ]
 
 

@@ -21,6 +21,7 @@ from anylead.interop.fairseq.names import (
     stored_shape,
     unwrapped,
 )
+from anylead.interop.fairseq.sizes import encoder_sizes
 from anylead.leads import STANDARD_12, canonical_leads
 from anylead.objectives import W2VCMSC, W2VCMSCConfig
 
@@ -34,6 +35,8 @@ class FairseqModel:
     """Where the state holds the pre-training modules."""
     head: Head | None
     """Where the state holds a classifier or an ArcFace kernel."""
+    corrected: tuple[str, ...] = ()
+    """What the configuration of a fine-tuned model says otherwise than its weights, which are believed."""
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Returns every parameter under its fairseq-signals name."""
@@ -80,8 +83,14 @@ def build(
     names = unwrapped(state)
     tensors = {modern(names[name]): torch.as_tensor(value) for name, value in state.items()}
     finetuned = "proj.weight" in tensors or "kernel" in tensors
+    said = dict(model)
+    if finetuned:
+        model = {**model, **encoder_sizes(tensors, prefix="encoder.")}
     settings = encoder_config(
-        model, frozen_stem=finetuned, leads=tuple(leads) or input_leads(config), rate_hz=_rate_hz(config)
+        model,
+        frozen_stem=finetuned,
+        leads=tuple(leads) or input_leads({**config, "model": model}),
+        rate_hz=_rate_hz(config),
     )
     encoder = ConvTransformer(settings)
     head = _head(encoder, tensors, {**model, **criterion}, classes)
@@ -92,7 +101,12 @@ def build(
     else:
         # Neither the encoder nor a head uses them.
         tensors = {name: value for name, value in tensors.items() if name not in pretraining}
-    result = FairseqModel(encoder=encoder, objective=objective, head=head)
+    corrected = tuple(
+        f"{name} {said[name]} is {value}"
+        for name, value in model.items()
+        if said.get(name) not in (None, value) and name != "conv_feature_layers"
+    )
+    result = FairseqModel(encoder=encoder, objective=objective, head=head, corrected=corrected)
     _load(result, tensors)
     return result
 
@@ -239,7 +253,10 @@ def _rate_hz(config: Mapping[str, Any]) -> float:
 def _has_our_objective(model: Mapping[str, Any]) -> bool:
     """Says whether the pre-training modules are those of `W2VCMSC`."""
     return bool(
-        model.get("quantize_targets", True) and not model.get("target_glu") and not model.get("latent_dim")
+        model.get("apply_mask", True)
+        and model.get("quantize_targets", True)
+        and not model.get("target_glu")
+        and not model.get("latent_dim")
     )
 
 
