@@ -27,11 +27,18 @@ class Processes:
     world_size: int = 1
     local_rank: int = 0
     """Place among the processes of this machine; the number of its accelerator."""
+    launcher: int | None = None
+    """Process that started this one and watches over all of them; None where there is no such process."""
 
     @property
     def is_main(self) -> bool:
         """Whether this process writes for all: configuration, log, checkpoints, bundle."""
         return self.rank == 0
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the launcher is gone: nobody watches any longer, and the same run may be started again."""
+        return self.launcher is not None and os.getppid() != self.launcher
 
     def sum(self, values: Tensor) -> Tensor:
         """Returns the sum over processes, the same on each."""
@@ -96,8 +103,9 @@ def joined_processes(*, accelerator: bool) -> Iterator[Processes]:
         )
         return
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    launcher = os.getppid() if dist.is_available() and dist.is_torchelastic_launched() else None
     if "RANK" not in os.environ or os.environ.get("WORLD_SIZE") == "1":
-        yield Processes()
+        yield Processes(launcher=launcher)
         return
     try:
         rank, world_size, local_rank = (int(os.environ[name]) for name in names)
@@ -112,7 +120,7 @@ def joined_processes(*, accelerator: bool) -> Iterator[Processes]:
             "torchrun --nproc-per-node N -m anylead pretrain ..., or unset these variables for one process."
         ) from error
     try:
-        yield Processes(rank=rank, world_size=world_size, local_rank=local_rank)
+        yield Processes(rank=rank, world_size=world_size, local_rank=local_rank, launcher=launcher)
     except RuntimeError as error:
         if isinstance(error, AnyleadError) or not _says_that_a_process_is_gone(error):
             raise
@@ -120,8 +128,8 @@ def joined_processes(*, accelerator: bool) -> Iterator[Processes]:
             f"process {rank}: another process of the run is gone ({str(error).splitlines()[0][:120]}); "
             "see what it said, and start again with the same command to go on from the last checkpoint."
         ) from error
-    finally:
-        dist.destroy_process_group()
+    # Not on the way out of an error: taking leave of a process that is gone could wait for it for ever.
+    dist.destroy_process_group()
 
 
 def _says_that_a_process_is_gone(error: RuntimeError) -> bool:

@@ -154,8 +154,12 @@ def _updates(
         state.objective.across = parts
     model: nn.Module = _LossOf(state, how.precision)
     if processes.world_size > 1:
-        # After `train`, since it looks at what requires a gradient.
-        model = DistributedDataParallel(model, broadcast_buffers=False)
+        model = DistributedDataParallel(
+            model,
+            gradient_as_bucket_view=True,
+            # Otherwise it takes every weight that is not frozen for one that gets a gradient.
+            find_unused_parameters=_has_idle_weights(state.encoder),
+        )
     while state.step < total_steps:
         micro_batches = batches(state.step)
         if not micro_batches:
@@ -186,6 +190,11 @@ def _updates(
             learning_rate=rate,
             segments=sum(len(batch) for batch in micro_batches) * processes.world_size,
         )
+
+
+def _has_idle_weights(encoder: nn.Module) -> bool:
+    """Whether the front end gets no gradient though it is not frozen."""
+    return getattr(getattr(encoder, "config", None), "feature_gradient_scale", 1.0) == 0.0
 
 
 def _holding_back(model: nn.Module, held_back: bool) -> AbstractContextManager[None]:

@@ -186,7 +186,7 @@ class W2VCMSC(Objective):
         value = config.contrast_weight * contrast + across.counted_once(together)
         terms = {
             "contrast": contrast / count,
-            "contrast_accuracy": right / count,
+            "contrast_accuracy": right.to(contrast.dtype) / count,
             "diversity": diversity,
             "penalty": penalty,
             "cmsc": agreement,

@@ -364,7 +364,7 @@ def _train(
             waiting.append(result)
             bar.update()
             # All processes have to come to the same answer: a signal may have reached one, clocks differ.
-            ends = processes.any(stop.asked) or result.step == total
+            ends = processes.any(stop.asked or processes.abandoned) or result.step == total
             due = processes.is_main and time.monotonic() - saved_s >= 60.0 * config.checkpoint_minutes
             save = ends or processes.any(due)
             if save or result.step % config.log_every == 0:
