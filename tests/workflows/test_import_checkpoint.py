@@ -20,6 +20,7 @@ from anylead.interop.fairseq import ecg_fm
 from anylead.leads import STANDARD_12
 from anylead.sources.challenge import SCORED_CLASSES
 from anylead.workflows.import_checkpoint import ImportCheckpointConfig, import_checkpoint
+from anylead.workflows.info import info
 
 TOLERANCE = 2e-5
 ROOT = Path(__file__).parents[2]
@@ -137,6 +138,7 @@ def test_the_bundle_says_where_it_comes_from(tmp_path):
     assert (told["file"], told["updates"], told["licence"]) == (file.name, 123, "MIT")
     assert len(told["sha256"]) == 64
     assert told["assumed"] == list(made.assumed)
+    assert info(tmp_path / "b")["imported"] == told
     assert made.assumed[0] == (
         "recordings are assumed to be prepared as for ecg-fm (500 Hz by linear interpolation, each lead of a "
         "recording to mean 0 and deviation 1), as the file is called mimic_iv_ecg_physionet_pretrained.pt; "

@@ -129,6 +129,7 @@ def _bundle(path: Path) -> dict[str, Any]:
         "preparation": [_step(step) for step in manifest.preparation.get("steps", [])],
         "weights_mb": round((path / "model.safetensors").stat().st_size / 1e6, 3),
         "numbers": dict(manifest.numbers),
+        "imported": dict(manifest.provenance.get("imported") or {}),
         "made_by": _made_by(manifest.provenance),
     }
 
