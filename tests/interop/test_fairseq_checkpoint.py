@@ -203,7 +203,7 @@ def test_names_from_before_the_attention_was_mended_are_refused(name):
         ),
         (
             lambda path: torch.save({"args": argparse.Namespace(a=1), "model": {}}, path),
-            "can be read safely: reading it would run code of argparse.Namespace; give a file of",
+            "can be read safely: reading it would run code of argparse.Namespace; if you trust it",
         ),
     ],
 )

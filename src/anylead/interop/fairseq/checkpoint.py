@@ -102,11 +102,14 @@ def _load(path: Path) -> Any:
         kind = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise CheckpointError(
             f"{path}: this is no checkpoint that can be read safely: "
-            + (f"reading it would run code of {kind[1]}" if kind else "it is no archive of torch.save")
-            + f"; {_ADVICE}"
+            + (
+                f"reading it would run code of {kind[1]}; if you trust it, save its cfg and model alone."
+                if kind
+                else f"it is not what torch.save writes; {_ADVICE}"
+            )
         ) from error
     except Exception as error:  # torch, zipfile and pickle raise many kinds for damaged files
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged, or not torch.save's"
         raise CheckpointError(
             f"{path}: this is no checkpoint that can be read safely ({reason}); {_ADVICE}"
         ) from error
