@@ -61,6 +61,15 @@ class Batch:
         }
         return replace(self, **moved)
 
+    def pinned(self) -> "Batch":
+        """Returns the batch in memory from which a GPU can copy while it computes."""
+        moved: dict[str, Any] = {
+            f.name: value.pin_memory()
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)
+
     def select(self, leads: tuple[str, ...]) -> "Batch":
         """Returns the batch with exactly the given columns; one it does not have becomes an absent lead."""
         if leads == self.leads:

@@ -229,3 +229,28 @@ def test_a_persons_recordings_meet_in_a_batch_when_kept_together(tmp_path):
     assert set(seen.values()) == {8}
     first, second = (together.batches(step)[0].patient.tolist() for step in (0, 3))
     assert first != second  # another order in the next epoch
+
+
+@pytest.mark.parametrize(
+    ("share", "parts"), [("micro_batches", 1), ("micro_batches", 3), ("pairs", 2), ("pairs", 4)]
+)
+def test_the_parts_of_a_step_are_the_whole_step(store, share, parts):
+    pairs = feed(store, micro_batches=3, crop="random", lead_masking=RandomLeadMasking())
+    whole = pairs.batches(5)
+    got = [pairs.batches_of(5, part=part, parts=parts, share=share) for part in range(parts)]
+    rows = {int(row): batch for part in got for batch in part for row in batch.row}
+    assert sorted(rows) == list(range(24))
+    for batch in whole:
+        for place, row in enumerate(batch.row.tolist()):
+            part = rows[row]
+            there = part.row.tolist().index(row)
+            assert torch.equal(part.signal[there], batch.signal[place])
+            assert torch.equal(part.lead_mask[there], batch.lead_mask[place])
+            assert part.patient[there] == batch.patient[place]
+
+
+@pytest.mark.parametrize(("share", "said"), [("micro_batches", "3 micro-batches"), ("pairs", "4 pairs")])
+def test_parts_that_do_not_come_out_even_are_refused(store, share, said):
+    pairs = feed(store, micro_batches=3)
+    with pytest.raises(ConfigError, match=f"5 processes cannot share {said} evenly"):
+        pairs.batches_of(0, part=0, parts=5, share=share)

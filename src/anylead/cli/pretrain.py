@@ -39,6 +39,8 @@ class PretrainArguments:
     """Largest norm of the gradient; without, as in the paper, gradients are not clipped."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the matrix products: bfloat16 takes half the time where the processor has it."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Fuse the steps of the loss with torch.compile; auto does on a GPU."""
     share: Literal["micro_batches", "pairs"] = "micro_batches"
     """What processes started by torchrun share out: whole micro-batches, or the pairs of each."""
     checkpoint_minutes: float = 5.0

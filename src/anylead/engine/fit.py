@@ -1,5 +1,6 @@
 """fit: a generator of optimizer updates. The caller iterates, logs, saves and stops."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +23,8 @@ from anylead.nn.keyed_random import DrawKey
 from anylead.nn.loss import Loss, Progress
 from anylead.objectives.base import Objective
 from anylead.seeding import derive_seed
+
+_log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "bfloat16"]
 """``bfloat16`` multiplies matrices in it and keeps weights, sums and losses in float32 (autocast)."""
@@ -69,6 +72,7 @@ class _How:
     schedule: Schedule
     clip_norm: float | None
     precision: Precision
+    compiled: bool
     processes: Processes
     share: Share
 
@@ -81,6 +85,7 @@ def fit(
     schedule: Schedule,
     clip_norm: float | None = None,
     precision: Precision = "float32",
+    compiled: bool = False,
     processes: Processes | None = None,
     share: Share = "micro_batches",
 ) -> Iterator[StepResult]:
@@ -100,6 +105,8 @@ def fit(
         schedule: Learning rate as a share of each parameter group's ``initial_lr``.
         clip_norm: Largest norm of the gradient over all parameters; None does not clip.
         precision: Of the matrix products.
+        compiled: Let torch.compile fuse the steps of the loss; where it cannot, a warning says why and the
+            loss is computed as it stands.
         processes: This process among the others; None is alone. All give equally many micro-batches.
         share: Whether the other processes have other micro-batches, as in the paper's code, or other pairs of
             the same ones, whose losses are then computed over all processes.
@@ -119,6 +126,7 @@ def fit(
         schedule=schedule,
         clip_norm=clip_norm,
         precision=precision,
+        compiled=compiled,
         processes=processes or Processes(),
         share=share,
     )
@@ -144,6 +152,35 @@ class _LossOf(nn.Module):
         return loss.value, _scalar(loss.count, loss.value), dict(loss.terms)
 
 
+def _compiled(model: nn.Module) -> nn.Module:
+    """Returns the module behind torch.compile, which is only found out to work when it is first called.
+
+    On a GPU the shapes of a run being fixed, its kernels are replayed as CUDA graphs.
+    """
+    on_gpu = next(model.parameters()).is_cuda
+    mode = "reduce-overhead" if on_gpu else None
+    return _OrPlain(torch.compile(model, dynamic=False, mode=mode), model)
+
+
+class _OrPlain(nn.Module):
+    """Calls the compiled module, or the plain one from its first failure on."""
+
+    def __init__(self, compiled: Callable[..., Any], plain: nn.Module) -> None:
+        super().__init__()
+        self.plain = plain
+        self._compiled = [compiled]  # in a list, for its parameters are those of `plain`
+
+    def forward(self, *inputs: Any) -> Any:
+        if self._compiled:
+            try:
+                return self._compiled[0](*inputs)
+            except torch._dynamo.exc.TorchDynamoException as error:
+                reason = str(error).strip().splitlines()[0][:160]
+                _log.warning("torch.compile does not work here (%s); the run goes on without it.", reason)
+                self._compiled.clear()
+        return self.plain(*inputs)
+
+
 def _updates(
     state: TrainState, batches: Callable[[int], Sequence[Batch]], total_steps: int, how: _How
 ) -> Iterator[StepResult]:
@@ -153,6 +190,8 @@ def _updates(
         parts = Across(rank=rank, world_size=world_size) if how.share == "pairs" else Across()
         state.objective.across = parts
     model: nn.Module = _LossOf(state, how.precision)
+    if how.compiled:
+        model = _compiled(model)
     if processes.world_size > 1:
         model = DistributedDataParallel(
             model,

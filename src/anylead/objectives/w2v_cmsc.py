@@ -65,7 +65,7 @@ class W2VDraws:
     """Places within the row."""
     noise: Float[Tensor, "B M G V"] | None
     """Gumbel noise; None takes the largest logit, as in evaluation."""
-    temperature: float
+    temperature: Float[Tensor, ""] | float
     """Of the Gumbel softmax."""
 
 
@@ -127,7 +127,8 @@ class W2VCMSC(Objective):
             hidden=hidden,
             negatives=draw_negatives(key, batch.row, hidden.valid, number=config.negatives),
             noise=noise,
-            temperature=self.gumbel_temperature(progress),
+            # A tensor: to a compiled loss a number that changes with every step would be another loss.
+            temperature=torch.full((), self.gumbel_temperature(progress), device=mask.device),
         )
 
     def outputs(self, encoder: Encoder, batch: Batch, draws: W2VDraws) -> W2VOutputs:

@@ -16,6 +16,7 @@ from anylead.batch import Batch
 from anylead.bundle import Bundle
 from anylead.config import from_plain, read_yaml, to_plain
 from anylead.encoders import AnyEncoderConfig, ConvTransformerConfig, Readout, build_encoder
+from anylead.encoders.base import device_of
 from anylead.engine import (
     AdamWConfig,
     Constant,
@@ -91,6 +92,9 @@ class PretrainConfig:
     """Largest norm of the gradient; None, the paper's, does not clip."""
     precision: Precision = "float32"
     """Of the matrix products: ``bfloat16`` takes half the time where the processor has it."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Fuse the steps of the loss with torch.compile; ``auto`` does on a GPU. On a CPU it did not pay
+    (docs/speed.md)."""
     share: Share = "micro_batches"
     """What several processes share out: whole micro-batches, or the pairs of each, whose losses are then
     computed over all processes. A run gives the same either way, and with any number of processes, up to
@@ -336,13 +340,18 @@ def _train(
     progress: bool,
 ) -> bool:
     """Runs the updates that are left; returns whether the user stopped them."""
+    on_gpu = device_of(state.encoder).type == "cuda"
     waiting: list[StepResult] = []
     saved_s = written_s = time.monotonic()
 
     def own_batches(step: int) -> list[Batch]:
         if processes.world_size == 1:
-            return feed.batches(step)
-        return feed.batches_of(step, part=processes.rank, parts=processes.world_size, share=config.share)
+            found = feed.batches(step)
+        else:
+            part, parts = processes.rank, processes.world_size
+            found = feed.batches_of(step, part=part, parts=parts, share=config.share)
+        # Pinned, they travel to the GPU while it computes.
+        return [batch.pinned() for batch in found] if on_gpu else found
 
     with (
         Lookahead(own_batches) as batches,
@@ -357,6 +366,7 @@ def _train(
             schedule=config.schedule,
             clip_norm=config.clip_norm,
             precision=config.precision,
+            compiled=config.compile == "on" or (config.compile == "auto" and on_gpu),
             processes=processes,
             share=config.share,
         )
