@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 import anylead
 from anylead.bundle import BUNDLE_FORMAT, Bundle, HeadManifest, folder, read_manifest
+from anylead.bundle.preprocessor import preprocessor_config
 from anylead.encoders import ConvTransformer, ConvTransformerConfig
 from anylead.encoders.base import Readout
 from anylead.errors import BundleError
@@ -84,7 +85,9 @@ def test_the_fingerprint_is_of_weights_and_use_only(saved):
 
 def test_a_second_trip_writes_the_same_bytes(saved, tmp_path):
     anylead.load(saved).save_pretrained(tmp_path / "again")
-    for name in ("config.json", "model.safetensors", "README.md"):
+    names = ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
+    assert sorted(path.name for path in saved.iterdir()) == names
+    for name in names:
         assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
 
 
@@ -95,6 +98,24 @@ def test_the_card_says_what_it_is_and_what_it_is_not_for(saved):
     assert "not a medical device" in card
     assert "biometrics" in card
     assert '"auroc": 0.5' in card
+
+
+def test_the_preparation_for_other_libraries_is_that_of_the_manifest(saved):
+    told = json.loads((saved / "preprocessor_config.json").read_text())
+    config = json.loads((saved / "config.json").read_text())
+    assert told == preprocessor_config(read_manifest(saved))
+    assert told["preparation"] == config["preparation"]
+    assert (told["sampling_rate"], told["unit"]) == (config["sampling_rate_hz"], "mV")
+    assert (told["leads"], told["feature_size"]) == (config["leads"], 3)
+    assert told["window_samples"] == config["window_s"] * config["sampling_rate_hz"] == 2500
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"sampling_rate": 1.0, "preparation": {"steps": []}}'])
+def test_a_bundle_is_read_by_its_manifest_alone(saved, text):
+    (saved / "preprocessor_config.json").unlink()
+    if text is not None:
+        (saved / "preprocessor_config.json").write_text(text)
+    assert anylead.load(saved).fingerprint() == make_bundle().fingerprint()
 
 
 def test_a_manifest_can_be_read_without_weights(saved):
@@ -218,9 +239,15 @@ def test_saving_replaces_a_bundle_and_nothing_else(saved, tmp_path):
     assert anylead.load(saved).fingerprint() == make_bundle(1).fingerprint()
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "thesis.txt").write_text("mine")
-    with pytest.raises(BundleError, match="the folder holds other files"):
+    with pytest.raises(BundleError, match=r"the folder holds other files \(thesis\.txt\); choose an empty"):
         make_bundle().save_pretrained(tmp_path / "work")
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["thesis.txt"]
+    # A clone of a repository is a bundle and more.
+    (saved / ".git").mkdir()
+    (saved / "mine.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"the folder holds other files \(\.git and more\)"):
+        make_bundle().save_pretrained(saved)
+    assert (saved / "mine.txt").read_text() == "mine"
     with pytest.raises(BundleError, match="this is a file; choose another folder"):
         make_bundle().save_pretrained(tmp_path / "work" / "thesis.txt")
 

@@ -128,7 +128,7 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
     # -- on disk ---------------------------------------------------------------------------------------
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """Writes `config.json`, `model.safetensors` and `README.md`: all of them, or nothing.
+        """Writes weights, `config.json`, `preprocessor_config.json` and `README.md`: all of them, or nothing.
 
         Args:
             save_directory: A new or empty folder, or one that holds a bundle, which is replaced.

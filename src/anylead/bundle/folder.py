@@ -1,4 +1,4 @@
-"""A bundle on disk: `config.json`, `model.safetensors`, `README.md`."""
+"""A bundle on disk: `config.json`, `model.safetensors`, `preprocessor_config.json`, `README.md`."""
 
 import json
 import os
@@ -16,10 +16,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from anylead.bundle.manifest import BundleManifest
+from anylead.bundle.preprocessor import preprocessor_config
 from anylead.errors import BundleError
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+PREPROCESSOR_NAME = "preprocessor_config.json"
+CARD_NAME = "README.md"
+CURVE_NAME = "any_leads.png"
+_OWN = (
+    *(CONFIG_NAME, WEIGHTS_NAME, PREPROCESSOR_NAME, CARD_NAME, CURVE_NAME, ".gitattributes", ".cache"),
+    *("model.onnx", "model_int8.onnx"),
+)
+"""What a new bundle may replace: its own files, what is made of them, and what a download leaves beside."""
 _REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
@@ -42,7 +51,11 @@ def find_folder(name: str | Path, **download: Any) -> Path:
         raise BundleError(f"{name}: there is no such folder; give the folder of a bundle or a repository id.")
     try:
         return Path(
-            snapshot_download(str(name), allow_patterns=[CONFIG_NAME, WEIGHTS_NAME, "README.md"], **download)
+            snapshot_download(
+                str(name),
+                allow_patterns=[CONFIG_NAME, WEIGHTS_NAME, PREPROCESSOR_NAME, CARD_NAME],
+                **download,
+            )
         )
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -104,11 +117,18 @@ def read_weights(folder: Path, expected: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def write_files(folder: Path, manifest: BundleManifest, weights: Mapping[str, Tensor]) -> None:
-    """Writes weights and manifest into a folder that nobody reads yet."""
+    """Writes weights, manifest and preparation into a folder that nobody reads yet.
+
+    The preparation is a copy for other libraries: reading a bundle takes it from the manifest.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     save_file(plain, folder / WEIGHTS_NAME, metadata={"format": "pt"})
-    text = json.dumps(manifest.to_plain(), indent=1, allow_nan=False)
-    (folder / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+    for name, values in (
+        (CONFIG_NAME, manifest.to_plain()),
+        (PREPROCESSOR_NAME, preprocessor_config(manifest)),
+    ):
+        text = json.dumps(values, indent=1, allow_nan=False)
+        (folder / name).write_text(text + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -122,9 +142,12 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     folder = Path(os.path.abspath(folder))
     if folder.exists() and not folder.is_dir():
         raise BundleError(f"{folder}: this is a file; choose another folder for the bundle.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG_NAME).is_file():
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in there if name not in _OWN] if CONFIG_NAME in there else there
+    if others:
         raise BundleError(
-            f"{folder}: the folder holds other files; choose an empty or a new one for the bundle."
+            f"{folder}: the folder holds other files ({others[0]}{' and more' if len(others) > 1 else ''}); "
+            "choose an empty or a new one for the bundle."
         )
     work: Path | None = None
     try:
