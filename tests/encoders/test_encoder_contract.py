@@ -26,6 +26,7 @@ from anylead.encoders import (
 from anylead.engine import AdamWConfig, Constant, TrainState, build_optimizer, fit
 from anylead.errors import ConfigError, InputError, LeadError
 from anylead.leads import LEAD_SETS, STANDARD_12
+from anylead.nn.places import places_of
 from anylead.objectives import W2VCMSCConfig, build_objective
 
 SMALL = {
@@ -180,6 +181,23 @@ def test_hidden_tokens_are_replaced(encoder):
     other = replace(tokens, values=values)
     second = encoder.contextualize(other, padded=False, hidden=hidden, hidden_embedding=embedding).tokens
     assert torch.allclose(first, second, atol=1e-6)
+
+
+def test_only_shown_tokens_are_seen(encoder):
+    batch = make_batch()
+    tokens = encoder.tokenize(batch)
+    number = tokens.mask.shape[1]
+    everything = encoder.contextualize(tokens, padded=False, shown=places_of(tokens.mask, number))
+    assert torch.allclose(everything.tokens, encoder(batch).tokens, atol=1e-5)
+    seen = torch.zeros(tokens.mask.shape, dtype=torch.bool)
+    seen[:, 2:7] = True
+    shown = places_of(seen, 5)
+    first = encoder.contextualize(tokens, padded=False, shown=shown)
+    assert first.tokens.shape == (len(batch), 5, encoder.dimension)
+    values = torch.where(seen[..., None], tokens.values, torch.randn_like(tokens.values))
+    second = encoder.contextualize(replace(tokens, values=values), padded=False, shown=shown)
+    assert torch.allclose(first.tokens, second.tokens, atol=1e-6)
+    assert torch.allclose(first.pooled, first.tokens.mean(1), atol=1e-5)
 
 
 def test_runs_without_host_syncs(encoder):

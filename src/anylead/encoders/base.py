@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anylead.batch import Batch
-from anylead.nn.pooling import Pooling, pool
+from anylead.nn.places import Places
+from anylead.nn.pooling import Pooling, masked_mean, pool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +32,13 @@ class Features:
     token_mask: Bool[Tensor, "B T"]
     pooled: Float[Tensor, "B D"]
     """Mean over present tokens."""
+
+
+def features_of(tokens: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"], shown: Places | None) -> Features:
+    """Returns the features of all tokens, or of those that are shown."""
+    if shown is not None:
+        tokens, mask = shown.of(tokens), shown.valid
+    return Features(tokens=tokens, token_mask=mask, pooled=masked_mean(tokens, mask))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,7 @@ class Encoder(nn.Module, ABC):
         padded: bool,
         hidden: Bool[Tensor, "B T"] | None = None,
         hidden_embedding: Float[Tensor, "D"] | None = None,
+        shown: Places | None = None,
         layer: int | None = None,
     ) -> Features:
         """Runs the context network.
@@ -99,8 +108,13 @@ class Encoder(nn.Module, ABC):
             tokens: From `tokenize`.
             padded: Whether `tokens.mask` may hold False.
             hidden: Tokens an objective conceals.
-            hidden_embedding: What stands in their place.
+            hidden_embedding: What stands in their place; zeros where None.
+            shown: The only tokens whose content is seen; None shows all. The features are those of these
+                tokens, in their order. Where the layers are attention, the others cost nothing there.
             layer: Stop after this many layers; None runs all.
+
+        Raises:
+            ConfigError: If there is no such layer.
         """
 
     def forward(self, batch: Batch, *, layer: int | None = None) -> Features:

@@ -14,6 +14,7 @@ from anylead.leads import STANDARD_12
 from anylead.nn.conv_stem import ConvStem
 from anylead.nn.dropout import Dropout
 from anylead.nn.gradient_scale import scale_gradient
+from anylead.nn.places import Places
 from anylead.nn.pooling import masked_mean, reference_mean
 from anylead.nn.positional_convolution import PositionalConvolution
 from anylead.nn.transformer import TransformerLayer
@@ -193,6 +194,7 @@ class ConvTransformer(Encoder):
         padded: bool,
         hidden: Bool[Tensor, "B T"] | None = None,
         hidden_embedding: Float[Tensor, "D"] | None = None,
+        shown: Places | None = None,
         layer: int | None = None,
     ) -> Features:
         """Runs the positional convolution and the transformer (METHOD §3.3).
@@ -203,20 +205,26 @@ class ConvTransformer(Encoder):
         if layer is not None and not 0 <= layer <= self.layers:
             raise ConfigError(f"encoder: got layer {layer}; it has layers 0 to {self.layers}.")
         x = self.embed_tokens(tokens, hidden=hidden, hidden_embedding=hidden_embedding)
-        present = tokens.mask.unsqueeze(-1) if padded else None
+        mask = tokens.mask
+        if shown is not None:
+            # Before the positional convolution, which lets every frame see its neighbours.
+            x = torch.where(shown.mask(x.shape[1]).unsqueeze(-1), x, 0.0)
+        present = mask.unsqueeze(-1) if padded else None
         if present is not None and not self.config.reference:
             # The reference lets padding reach its neighbours through the positional convolution.
             x = torch.where(present, x, 0.0)
         x = x + self.position(x)
         if present is not None:
             x = torch.where(present, x, 0.0)
+        if shown is not None:
+            x, mask = shown.of(x), shown.valid
         first = self.config.norm_first
         x = self.dropout(x if first else self.context_norm(x))
         for block in self.blocks[:layer]:
-            x = block(x, tokens.mask if padded else None)
+            x = block(x, mask if padded else None)
         if first:
             x = self.context_norm(x)
-        return Features(tokens=x, token_mask=tokens.mask, pooled=self._pooled(x, tokens.mask))
+        return Features(tokens=x, token_mask=mask, pooled=self._pooled(x, mask))
 
     def _pooled(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:
         return reference_mean(x, mask) if self.config.reference else masked_mean(x, mask)

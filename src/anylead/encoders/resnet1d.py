@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anylead.batch import Batch
-from anylead.encoders.base import Encoder, Features, Tokens
+from anylead.encoders.base import Encoder, Features, Tokens, features_of
 from anylead.errors import ConfigError
 from anylead.leads import STANDARD_12
-from anylead.nn.pooling import masked_mean
+from anylead.nn.places import Places
 from anylead.nn.presence import frame_mask, mean_square, num_frames, present_signal
 from anylead.nn.residual_block import ResidualBlock
 
@@ -142,6 +142,7 @@ class ResNet1d(Encoder):
         padded: bool,
         hidden: Bool[Tensor, "B T"] | None = None,
         hidden_embedding: Float[Tensor, "D"] | None = None,
+        shown: Places | None = None,
         layer: int | None = None,
     ) -> Features:
         """Runs the context blocks.
@@ -154,11 +155,12 @@ class ResNet1d(Encoder):
         x = tokens.values
         if hidden is not None and hidden_embedding is not None:
             x = torch.where(hidden.unsqueeze(-1), hidden_embedding.to(x.dtype), x)
+        if shown is not None:
+            x = torch.where(shown.mask(x.shape[1]).unsqueeze(-1), x, 0.0)
         x = x.mT
         mask = tokens.mask if padded else None
         if mask is not None:
             x = torch.where(mask[:, None], x, 0.0)
         for block in self.blocks[:layer]:
             x = block(x, mask)
-        values = x.mT
-        return Features(tokens=values, token_mask=tokens.mask, pooled=masked_mean(values, tokens.mask))
+        return features_of(x.mT, tokens.mask, shown)

@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anylead.batch import Batch
-from anylead.encoders.base import Encoder, Features, Tokens
+from anylead.encoders.base import Encoder, Features, Tokens, features_of
 from anylead.errors import ConfigError
 from anylead.leads import STANDARD_12
 from anylead.nn.diagonal_state_space import DiagonalStateSpace, Initialization
-from anylead.nn.pooling import masked_mean
+from anylead.nn.places import Places
 from anylead.nn.presence import frame_mask, mean_square, num_frames, present_signal
 
 
@@ -146,6 +146,7 @@ class S4(Encoder):
         padded: bool,
         hidden: Bool[Tensor, "B T"] | None = None,
         hidden_embedding: Float[Tensor, "D"] | None = None,
+        shown: Places | None = None,
         layer: int | None = None,
     ) -> Features:
         """Runs the state-space blocks.
@@ -158,10 +159,12 @@ class S4(Encoder):
         x = tokens.values
         if hidden is not None and hidden_embedding is not None:
             x = torch.where(hidden.unsqueeze(-1), hidden_embedding.to(x.dtype), x)
+        if shown is not None:
+            x = torch.where(shown.mask(x.shape[1]).unsqueeze(-1), x, 0.0)
         mask = tokens.mask if padded else None
         for block in self.blocks[:layer]:
             x = block(x, mask)
         x = self.output_norm(x)
         if mask is not None:
             x = torch.where(mask.unsqueeze(-1), x, 0.0)
-        return Features(tokens=x, token_mask=tokens.mask, pooled=masked_mean(x, tokens.mask))
+        return features_of(x, tokens.mask, shown)

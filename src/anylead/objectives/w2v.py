@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from anylead.nn.keyed_random import DrawKey, integers, uniform
+from anylead.nn.places import places_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,11 +64,8 @@ def draw_hidden(
 
 def hidden_from_mask(mask: Bool[Tensor, "B T"], most: int) -> HiddenFrames:
     """Returns the places of a mask with at most `most` True a row."""
-    frames = mask.shape[1]
-    time = torch.arange(frames, device=mask.device)
-    places = torch.where(mask, time, frames).sort(dim=1).values[:, :most]
-    valid = places < frames
-    return HiddenFrames(mask=mask, places=torch.where(valid, places, 0), valid=valid)
+    places = places_of(mask, most)
+    return HiddenFrames(mask=mask, places=places.index, valid=places.valid)
 
 
 def draw_hidden_reference(

@@ -12,6 +12,8 @@ from anylead.nn.dropout import Dropout
 from anylead.nn.gumbel_quantizer import GumbelQuantizer, Quantized
 from anylead.nn.keyed_random import DrawKey, gumbel
 from anylead.nn.loss import Loss, Progress
+from anylead.nn.places import places_of
+from anylead.nn.token_predictor import TokenPredictor
 from anylead.objectives.base import Objective
 from anylead.objectives.cmsc import cmsc_loss
 from anylead.objectives.w2v import (
@@ -52,6 +54,9 @@ class W2VCMSCConfig:
     penalty_weight: float = 10.0
     cmsc_weight: float = 1.0
     cmsc_temperature: float = 0.1
+    predictor_layers: int = 0
+    """0 sends hidden frames through the encoder, as the paper; otherwise the encoder is spared them, and as
+    many transformer layers predict them from those that were shown."""
     detach_norm: bool = True
     """Let no gradient through the lengths of pooled vectors, as the paper's code."""
 
@@ -95,7 +100,19 @@ class W2VCMSC(Objective):
         super().__init__()
         self.config = config
         width = config.final_dimension
-        self.hidden_embedding = nn.Parameter(torch.rand(encoder.dimension))
+        self.hidden_embedding: nn.Parameter | None = None
+        self.predictor: TokenPredictor | None = None
+        if config.predictor_layers:
+            heads = max(1, encoder.dimension // 64)
+            self.predictor = TokenPredictor(
+                encoder.dimension,
+                encoder.dimension,
+                width=encoder.dimension,
+                layers=config.predictor_layers,
+                heads=heads,
+            )
+        else:
+            self.hidden_embedding = nn.Parameter(torch.rand(encoder.dimension))
         self.feature_dropout = Dropout(config.feature_dropout)
         self.quantizer = GumbelQuantizer(
             encoder.token_dimension, groups=config.groups, entries=config.entries, output_dimension=width
@@ -135,9 +152,7 @@ class W2VCMSC(Objective):
         """Runs the masked forward pass and both branches (METHOD §3.2-3.7)."""
         tokens = encoder.tokenize(batch)
         hidden = draws.hidden
-        features = encoder.contextualize(
-            tokens, padded=batch.padded, hidden=hidden.mask, hidden_embedding=self.hidden_embedding
-        )
+        features, predicted = self._contexts(encoder, tokens, hidden, padded=batch.padded)
         quantized = self.quantizer(
             _pick(self.feature_dropout(tokens.values), hidden.places),
             hidden.valid,
@@ -146,7 +161,7 @@ class W2VCMSC(Objective):
             across=self.across,
         )
         targets = self.project_targets(quantized.values)
-        context = self.project_context(_pick(features.tokens, hidden.places))
+        context = self.project_context(_pick(predicted, hidden.places))
         logits = contrastive_logits(
             context, targets, quantized.codes, draws.negatives, temperature=self.config.contrast_temperature
         )
@@ -158,6 +173,21 @@ class W2VCMSC(Objective):
             context=context,
             logits=logits,
         )
+
+    def _contexts(
+        self, encoder: Encoder, tokens: Tokens, hidden: HiddenFrames, *, padded: bool
+    ) -> tuple[Features, Float[Tensor, "B T D"]]:
+        """Returns the features that CMSC pools, and a context of every frame."""
+        if self.predictor is None:
+            features = encoder.contextualize(
+                tokens, padded=padded, hidden=hidden.mask, hidden_embedding=self.hidden_embedding
+            )
+            return features, features.tokens
+        # Equal shares are hidden, so that no row shows more frames than one without padding.
+        most = hidden.mask.shape[1] - hidden.places.shape[1]
+        shown = places_of(tokens.mask & ~hidden.mask, most)
+        features = encoder.contextualize(tokens, padded=padded, shown=shown)
+        return features, self.predictor(features.tokens, shown, tokens.mask, padded=padded)
 
     def loss(self, encoder: Encoder, batch: Batch, *, draws: W2VDraws, progress: Progress) -> Loss:
         """Returns the summed loss of METHOD §3.9; its count is the number of hidden frames."""
