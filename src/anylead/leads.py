@@ -20,6 +20,27 @@ LEAD_SETS: dict[str, tuple[str, ...]] = {
 }
 """Named lead sets. 12, 6, 4, 3 and 2 are those of the PhysioNet/CinC Challenge 2021."""
 
+LIMB_LEADS: tuple[str, ...] = STANDARD_12[:6]
+INDEPENDENT_8: tuple[str, ...] = LEAD_SETS["8"]
+"""Leads that are measured; the other four limb leads follow from I and II."""
+
+FROM_I_AND_II: dict[str, tuple[float, float]] = {
+    "I": (1.0, 0.0),
+    "II": (0.0, 1.0),
+    "III": (-1.0, 1.0),
+    "aVR": (-0.5, -0.5),
+    "aVL": (1.0, -0.5),
+    "aVF": (-0.5, 1.0),
+}
+"""Every limb lead as a sum of I and II (Einthoven, Goldberger)."""
+
+INVERSE_DOWER: tuple[tuple[float, ...], ...] = (
+    (0.156, -0.009, -0.172, -0.073, 0.122, 0.231, 0.239, 0.193),
+    (-0.227, 0.886, 0.057, -0.019, -0.106, -0.022, 0.040, 0.048),
+    (0.021, 0.102, -0.228, -0.310, -0.245, -0.063, 0.054, 0.108),
+)
+"""The heart's dipole (X, Y, Z) as sums of `INDEPENDENT_8`. Source: METHOD §4 (3KG views)."""
+
 _ALIASES: dict[str, str] = {name.lower(): name for name in STANDARD_12}
 _ALIASES |= {f"d{name.lower()}": name for name in ("I", "II", "III")}
 _ALIASES |= {f"ml{name.lower()}": name for name in ("I", "II", "III")}

@@ -2,21 +2,28 @@
 
 from anylead.encoders.base import Encoder, Features, Readout, Tokens
 from anylead.encoders.conv_transformer import ConvTransformer, ConvTransformerConfig
+from anylead.encoders.lead_time_transformer import LeadTimeTransformer, LeadTimeTransformerConfig
 from anylead.encoders.resnet1d import ResNet1d, ResNet1dConfig
 from anylead.encoders.s4 import S4, S4Config
 from anylead.errors import ConfigError
 
-AnyEncoderConfig = ConvTransformerConfig | ResNet1dConfig | S4Config
+AnyEncoderConfig = ConvTransformerConfig | LeadTimeTransformerConfig | ResNet1dConfig | S4Config
 """Union of every encoder's configuration; no two accept the same full set of names."""
 
 ENCODERS: dict[str, tuple[type[AnyEncoderConfig], type[Encoder]]] = {
     "conv_transformer": (ConvTransformerConfig, ConvTransformer),
+    "lead_time_transformer": (LeadTimeTransformerConfig, LeadTimeTransformer),
     "resnet1d": (ResNet1dConfig, ResNet1d),
     "s4": (S4Config, S4),
 }
 """Name in a bundle -> configuration and class."""
 
-DEFAULT_SIZES: dict[str, str] = {"conv_transformer": "mini", "resnet1d": "small", "s4": "tiny"}
+DEFAULT_SIZES: dict[str, str] = {
+    "conv_transformer": "mini",
+    "lead_time_transformer": "mini",
+    "resnet1d": "small",
+    "s4": "tiny",
+}
 """Name in a bundle -> the size that is meant where none is named: one that a CPU can train."""
 
 
@@ -56,6 +63,8 @@ __all__ = [
     "ConvTransformerConfig",
     "Encoder",
     "Features",
+    "LeadTimeTransformer",
+    "LeadTimeTransformerConfig",
     "Readout",
     "ResNet1d",
     "ResNet1dConfig",

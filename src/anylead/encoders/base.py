@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +22,8 @@ class Tokens:
     """True where the token stands for recorded samples."""
     penalty: Float[Tensor, ""]
     """Mean square of the front end's raw output (METHOD §3.1, ``features_pen``)."""
+    frames: int | None = None
+    """Tokens of one lead where every lead has its own; None where all leads are fused."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +53,14 @@ class Readout:
     """``mean`` (D), ``mean_std`` (2D) or ``mean_std_max`` (3D)."""
 
 
+LeadMechanism = Literal[
+    "zero_fill", "vcg_fill", "per_lead_pool", "token_drop", "lead_embedding", "cross_pattern"
+]
+"""What stands for an absent lead: zeros in its column (the paper's); what a dipole fitted to the present
+leads shows there; or nothing, for every lead has tokens of its own, which are only pooled, or attend to one
+another without or with a name, or attend within their lead and their time."""
+
+
 class Encoder(nn.Module, ABC):
     """Base of every encoder.
 
@@ -72,12 +82,17 @@ class Encoder(nn.Module, ABC):
     """The context layers, in order; layer-wise learning rates go by it."""
     reference: bool
     """Whether it repeats the reference code where that is wrong."""
-    lead_mechanism: ClassVar[Literal["zero_fill"]]
+    lead_mechanism: LeadMechanism
     """What stands for an absent lead."""
+    samples_per_token: int
+    """Samples from one token to the next."""
+    has_lead_tokens: bool = False
+    """Whether every lead has tokens of its own (all of the first lead's, then the second's, ...) rather than
+    tokens in which all leads are fused."""
 
     @abstractmethod
     def num_tokens(self, samples: int) -> int:
-        """Returns T for a segment of N samples."""
+        """Returns T for a segment of N samples with all leads."""
 
     @abstractmethod
     def token_mask(self, batch: Batch) -> Bool[Tensor, "B T"]:

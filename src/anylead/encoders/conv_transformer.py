@@ -1,7 +1,7 @@
 """The paper's encoder: convolutional front end, positional convolution, transformer."""
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from anylead.batch import Batch
 from anylead.encoders.base import Encoder, Features, Tokens
-from anylead.errors import ConfigError, LeadError
+from anylead.errors import ConfigError
 from anylead.leads import STANDARD_12
 from anylead.nn.conv_stem import ConvStem
 from anylead.nn.dropout import Dropout
@@ -17,6 +17,7 @@ from anylead.nn.gradient_scale import scale_gradient
 from anylead.nn.places import Places
 from anylead.nn.pooling import masked_mean, reference_mean
 from anylead.nn.positional_convolution import PositionalConvolution
+from anylead.nn.presence import AbsentLeads, present_signal
 from anylead.nn.transformer import TransformerLayer
 
 
@@ -47,6 +48,8 @@ class ConvTransformerConfig:
     """Norm before attention and feed-forward, and once at the end, instead of after each."""
     feature_gradient_scale: float = 0.1
     """Multiplies the gradient into the convolutions; 0 freezes them."""
+    absent_leads: AbsentLeads = "zero_fill"
+    """What stands in the column of an absent lead."""
     reference: bool = False
     """Bring back the reference code's norm over padding, mean by non-zero count and thinned masks."""
 
@@ -96,8 +99,6 @@ class ConvTransformer(Encoder):
     Source: METHOD §3.1-3.3; Oh et al. 2022 (arXiv 2203.06889); wav2vec 2.0 (arXiv 2006.11477).
     """
 
-    lead_mechanism: ClassVar[Literal["zero_fill"]] = "zero_fill"
-
     def __init__(self, config: ConvTransformerConfig) -> None:
         super().__init__()
         self.config = config
@@ -107,6 +108,8 @@ class ConvTransformer(Encoder):
         self.token_dimension = config.conv_channels
         self.layers = config.layers
         self.reference = config.reference
+        self.lead_mechanism = config.absent_leads
+        self.samples_per_token = math.prod(config.kernels)
         self.stem = ConvStem(len(config.leads), config.conv_channels, kernels=config.kernels)
         self.frame_norm = nn.LayerNorm(config.conv_channels)
         # As in the reference, no projection where the widths agree.
@@ -147,19 +150,12 @@ class ConvTransformer(Encoder):
         return self.stem.frame_mask(batch.sample_mask)
 
     def signal_of(self, batch: Batch) -> Float[Tensor, "B L N"]:
-        """Returns the input columns, zero wherever nothing was recorded.
+        """Returns the input columns, with what stands for absent leads.
 
         Raises:
             LeadError: If the batch has no column the encoder knows.
         """
-        if not set(batch.leads) & set(self.leads):
-            raise LeadError(
-                f"encoder: none of the leads {', '.join(batch.leads)} is known; "
-                f"it knows {', '.join(self.leads)}."
-            )
-        ordered = batch.select(self.leads)
-        present = ordered.lead_mask.unsqueeze(2) & ordered.sample_mask.unsqueeze(1)
-        return torch.where(present, ordered.signal, 0.0)
+        return present_signal(batch, self.leads, self.config.absent_leads)
 
     def tokenize(self, batch: Batch) -> Tokens:
         """Runs the convolutions and the LayerNorm of METHOD §3.1-3.2."""

@@ -1,7 +1,6 @@
 """A one-dimensional residual network: the supervised baseline that is quick on a CPU."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,7 @@ from anylead.encoders.base import Encoder, Features, Tokens, features_of
 from anylead.errors import ConfigError
 from anylead.leads import STANDARD_12
 from anylead.nn.places import Places
-from anylead.nn.presence import frame_mask, mean_square, num_frames, present_signal
+from anylead.nn.presence import AbsentLeads, frame_mask, mean_square, num_frames, present_signal
 from anylead.nn.residual_block import ResidualBlock
 
 STEM_STRIDES = (2, 2, 1)
@@ -40,6 +39,8 @@ class ResNet1dConfig:
     kernel: int = 5
     """Odd number of taps of every convolution."""
     norm_groups: int = 8
+    absent_leads: AbsentLeads = "zero_fill"
+    """What stands in the column of an absent lead."""
 
     def __post_init__(self) -> None:
         if not self.stage_channels or not self.dilations:
@@ -81,8 +82,6 @@ class ResNet1d(Encoder):
     stem and the shortcuts; Yu & Koltun 2016 (arXiv 1511.07122) for the dilation.
     """
 
-    lead_mechanism: ClassVar[Literal["zero_fill"]] = "zero_fill"
-
     def __init__(self, config: ResNet1dConfig) -> None:
         super().__init__()
         self.config = config
@@ -91,6 +90,7 @@ class ResNet1d(Encoder):
         self.dimension = self.token_dimension = config.stage_channels[-1]
         self.layers = len(config.dilations)
         self.reference = False
+        self.lead_mechanism = config.absent_leads
         first, stages = config.stem_channels, config.stage_channels
         widths = (len(config.leads), first, first, stages[0])
         self.stem = nn.ModuleList(
@@ -111,19 +111,19 @@ class ResNet1d(Encoder):
             )
             for dilation in config.dilations
         )
-        self.stride = 4 * 2 ** len(stages)
+        self.samples_per_token = 4 * 2 ** len(stages)
 
     def num_tokens(self, samples: int) -> int:
         """Returns T for a segment of N samples: 157 for 2500."""
-        return num_frames(samples, self.stride)
+        return num_frames(samples, self.samples_per_token)
 
     def token_mask(self, batch: Batch) -> Bool[Tensor, "B T"]:
         """Returns which tokens have their centre on a present sample."""
-        return frame_mask(batch.sample_mask, self.stride)
+        return frame_mask(batch.sample_mask, self.samples_per_token)
 
     def tokenize(self, batch: Batch) -> Tokens:
         """Runs the stem and the stages that halve the rate."""
-        x = present_signal(batch, self.leads)
+        x = present_signal(batch, self.leads, self.config.absent_leads)
         mask = batch.sample_mask if batch.padded else None
         for convolution, stride in zip(self.stem, STEM_STRIDES, strict=True):
             mask = mask if mask is None else mask[:, ::stride]

@@ -1,7 +1,6 @@
 """A structured state-space network: the strongest published supervised baseline on ECGs."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from anylead.errors import ConfigError
 from anylead.leads import STANDARD_12
 from anylead.nn.diagonal_state_space import DiagonalStateSpace, Initialization
 from anylead.nn.places import Places
-from anylead.nn.presence import frame_mask, mean_square, num_frames, present_signal
+from anylead.nn.presence import AbsentLeads, frame_mask, mean_square, num_frames, present_signal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,8 @@ class S4Config:
     """Of the systems' poles: S4D-Lin or S4D-Inv."""
     dropout: float = 0.1
     """On what each state-space layer gives."""
+    absent_leads: AbsentLeads = "zero_fill"
+    """What stands in the column of an absent lead."""
 
     def __post_init__(self) -> None:
         if self.state < 2 or self.state % 2 or min(self.stride, self.dimension, self.layers) < 1:
@@ -104,8 +105,6 @@ class S4(Encoder):
     supervised network in arXiv 2509.25095. Deviation: a strided convolution makes the tokens of 500 Hz.
     """
 
-    lead_mechanism: ClassVar[Literal["zero_fill"]] = "zero_fill"
-
     def __init__(self, config: S4Config) -> None:
         super().__init__()
         self.config = config
@@ -114,6 +113,8 @@ class S4(Encoder):
         self.dimension = self.token_dimension = config.dimension
         self.layers = config.layers
         self.reference = False
+        self.lead_mechanism = config.absent_leads
+        self.samples_per_token = config.stride
         self.stem = nn.Conv1d(
             len(config.leads),
             config.dimension,
@@ -135,7 +136,7 @@ class S4(Encoder):
 
     def tokenize(self, batch: Batch) -> Tokens:
         """Runs the strided convolution."""
-        values: Tensor = self.stem(present_signal(batch, self.leads)).mT
+        values: Tensor = self.stem(present_signal(batch, self.leads, self.config.absent_leads)).mT
         mask = self.token_mask(batch)
         return Tokens(values=values, mask=mask, penalty=mean_square(values, mask if batch.padded else None))
 

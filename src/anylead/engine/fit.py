@@ -21,6 +21,7 @@ from anylead.errors import ConfigError, InputError, TrainingError
 from anylead.nn.across import Across
 from anylead.nn.keyed_random import DrawKey
 from anylead.nn.loss import Loss, Progress
+from anylead.nn.spread import deviation, effective_rank
 from anylead.objectives.base import Objective
 from anylead.seeding import derive_seed
 
@@ -149,7 +150,12 @@ class _LossOf(nn.Module):
         device = device_of(self.encoder).type
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
             loss = self.objective.loss(self.encoder, batch, draws=draws, progress=progress)
-        return loss.value, _scalar(loss.count, loss.value), dict(loss.terms)
+        terms = dict(loss.terms)
+        if loss.pooled is not None:
+            across = self.objective.across if isinstance(self.objective, Objective) else Across()
+            pooled = across.rows(loss.pooled)
+            terms |= {"effective_rank": effective_rank(pooled), "embedding_deviation": deviation(pooled)}
+        return loss.value, _scalar(loss.count, loss.value), terms
 
 
 def _compiled(model: nn.Module) -> nn.Module:

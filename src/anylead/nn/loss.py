@@ -31,3 +31,5 @@ class Loss:
     """Number of terms in the sum."""
     terms: Mapping[str, Tensor]
     """What to log, detached; each a mean unless its name says otherwise."""
+    pooled: Tensor | None = None
+    """What the encoder makes of each row, (B, D), detached: whether it collapses is logged in every run."""

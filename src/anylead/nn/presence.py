@@ -1,19 +1,28 @@
 """What was recorded and what was not: zeros before any arithmetic, and frames of recorded samples."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from anylead.batch import Batch
 from anylead.errors import LeadError
+from anylead.nn.dipole_fill import fill_absent_leads
+
+AbsentLeads = Literal["zero_fill", "vcg_fill"]
+"""What stands in the column of an absent lead: zeros, or what follows from the others if anything does."""
 
 
-def present_signal(batch: Batch, leads: tuple[str, ...]) -> Float[Tensor, "B L N"]:
+def present_signal(
+    batch: Batch, leads: tuple[str, ...], absent: AbsentLeads = "zero_fill"
+) -> Float[Tensor, "B L N"]:
     """Returns the columns of the given leads, zero wherever nothing was recorded.
 
     Args:
         batch: Segments, through whichever leads they have.
         leads: Columns wanted, in order.
+        absent: With ``vcg_fill`` leads that follow from others are not zero (`fill_absent_leads`).
 
     Raises:
         LeadError: If the batch has none of the leads.
@@ -24,7 +33,8 @@ def present_signal(batch: Batch, leads: tuple[str, ...]) -> Float[Tensor, "B L N
         )
     ordered = batch.select(leads)
     present = ordered.lead_mask.unsqueeze(2) & ordered.sample_mask.unsqueeze(1)
-    return torch.where(present, ordered.signal, 0.0)
+    signal = torch.where(present, ordered.signal, 0.0)
+    return fill_absent_leads(signal, ordered.lead_mask, leads)[0] if absent == "vcg_fill" else signal
 
 
 def num_frames(samples: int, stride: int) -> int:

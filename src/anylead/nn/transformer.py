@@ -28,16 +28,20 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(dimension, dimension)
         self.output = nn.Linear(dimension, dimension)
 
-    def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B T D"]:
-        """Mixes time; frames where `mask` is False are not attended to."""
+    def forward(
+        self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None
+    ) -> Float[Tensor, "B T D"]:
+        """Mixes tokens; those where `mask` is False are not attended to, by any or by the one of the row."""
         rows, frames, dimension = x.shape
         # One product for all three: x is read once, and so is what flows back into it.
         projections = (self.query, self.key, self.value)
         weight = torch.cat([projection.weight for projection in projections])
         bias = torch.cat([projection.bias for projection in projections])
-        joint = F.linear(x, weight, bias).view(rows, frames, 3, self.heads, -1)
+        joint = F.linear(x, weight, bias).view(rows, frames, 3, self.heads, dimension // self.heads)
         query, key, value = joint.permute(2, 0, 3, 1, 4)
-        present = None if mask is None else mask[:, None, None, :]
+        present = None
+        if mask is not None:
+            present = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
         if self.training and self.dropout > 0.0 and x.device.type == "cpu":
             # With dropout torch has no fused kernel on a CPU either, and its masks are slow (see `dropout`).
             mixed = self._spelled_out(query, key, value, present)
@@ -53,7 +57,7 @@ class SelfAttention(nn.Module):
         query: Float[Tensor, "B H T d"],
         key: Float[Tensor, "B H T d"],
         value: Float[Tensor, "B H T d"],
-        present: Bool[Tensor, "B 1 1 T"] | None,
+        present: Bool[Tensor, "B 1 queries T"] | None,
     ) -> Float[Tensor, "B H T d"]:
         scores = (query / math.sqrt(query.shape[-1])) @ key.mT
         if present is not None:
@@ -98,7 +102,9 @@ class TransformerLayer(nn.Module):
         self.norm_first = norm_first
         self.activation_dropout = Dropout(activation_dropout)
 
-    def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B T D"]:
+    def forward(
+        self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None
+    ) -> Float[Tensor, "B T D"]:
         """Runs the layer; `mask` as in `SelfAttention`."""
         rate = self.dropout if self.training else 0.0
         if self.norm_first:

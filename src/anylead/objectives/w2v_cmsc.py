@@ -1,6 +1,7 @@
 """The paper's objective: masked contrast (W2V) plus agreement of two segments (CMSC)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -30,6 +31,7 @@ from anylead.objectives.w2v import (
 class W2VCMSCConfig:
     """Configuration of `W2VCMSC`; the defaults are the paper's."""
 
+    kind: Literal["w2v_cmsc"] = "w2v_cmsc"
     hidden_share: float = 55 / 156
     """Of a segment's frames; the paper's nominal 0.65 came to this at 128 segments a batch."""
     reference_probability: float = 0.65
@@ -225,7 +227,12 @@ class W2VCMSC(Objective):
             "codes_in_use": outputs.quantized.hard_perplexity,
             "code_probability_perplexity": outputs.quantized.soft_perplexity,
         }
-        return Loss(value=value, count=count, terms={name: term.detach() for name, term in terms.items()})
+        return Loss(
+            value=value,
+            count=count,
+            terms={name: term.detach() for name, term in terms.items()},
+            pooled=outputs.features.pooled.detach(),
+        )
 
 
 def _pick(x: Float[Tensor, "B T D"], places: Int64[Tensor, "B M"]) -> Float[Tensor, "B M D"]:

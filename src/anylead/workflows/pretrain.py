@@ -173,6 +173,9 @@ def read_pretrain_config(values: Mapping[str, Any], *, where: str = "pretrain") 
         size = ConvTransformerConfig.named(str(encoder.get("size", "mini")))
         changes = {name: value for name, value in encoder.items() if name != "size"}
         values["encoder"] = {**to_plain(size), **changes}
+    objective = values.get("objective")
+    if isinstance(objective, Mapping):
+        values["objective"] = {"kind": W2VCMSCConfig.kind, **objective}
     return from_plain(PretrainConfig, values, where=where)
 
 
