@@ -1,5 +1,6 @@
 """Which segments are in the batches of a step, and the batches."""
 
+from anylead.feed.augmentation import Augmentation, DipoleViews, Noises
 from anylead.feed.collate import collate
 from anylead.feed.labelled import LabelledFeed, LabelledFeedConfig
 from anylead.feed.lead_masking import RandomLeadMasking
@@ -11,10 +12,13 @@ from anylead.feed.targets import class_targets, identity_targets
 from anylead.feed.windows import windows
 
 __all__ = [
+    "Augmentation",
+    "DipoleViews",
     "DropReport",
     "LabelledFeed",
     "LabelledFeedConfig",
     "Lookahead",
+    "Noises",
     "PairFeed",
     "PairFeedConfig",
     "PairFeedReport",

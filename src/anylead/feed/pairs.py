@@ -12,6 +12,7 @@ from jaxtyping import Int64
 
 from anylead.batch import Batch
 from anylead.errors import ConfigError
+from anylead.feed.augmentation import Augmentation
 from anylead.feed.collate import collate
 from anylead.feed.lead_masking import RandomLeadMasking
 from anylead.feed.order import EpochOrder
@@ -42,6 +43,9 @@ class PairFeedConfig:
     """``grid``: the windows 0 and 1, 2 and 3, ... of a recording, as the paper. ``random``: the recording is
     cut into equal stretches of at least two windows, and the two windows lie anywhere in theirs, in order
     and without overlap, elsewhere at every step. For recordings of two windows' length both are the same."""
+    second: Literal["neighbour", "same"] = "neighbour"
+    """Which window is the second of a pair: another one of the recording, or the first once more, for
+    objectives that compare two augmentations of one window."""
     persons_together: bool = False
     """Keep a person's pairs side by side, so that recordings of different days meet in a batch, where CMSC
     takes them for positives of each other (METHOD §3.8). Needs patient ids; the paper had none."""
@@ -86,6 +90,7 @@ class PairFeed:
         *,
         seed: int,
         leads: tuple[str, ...] = STANDARD_12,
+        augmentation: Augmentation | None = None,
         lead_masking: RandomLeadMasking | None = None,
         recordings: Sequence[Recording] | None = None,
     ) -> None:
@@ -96,6 +101,7 @@ class PairFeed:
             config: How pairs are cut and batched.
             seed: Of the order, the crops and the lead masking.
             leads: Columns of the batches.
+            augmentation: Changes every segment at random, before leads are hidden; None changes none.
             lead_masking: Hides leads at random; None hides none.
             recordings: Which recordings to use; None takes those that may be trained on.
         """
@@ -103,6 +109,7 @@ class PairFeed:
         self._config = config
         self._seed = seed
         self._leads = leads
+        self._augmentation = augmentation
         self._lead_masking = lead_masking
         self.sampling_rate_hz = common_rate_hz(stores)
         self._window = round(config.window_s * self.sampling_rate_hz)
@@ -216,6 +223,8 @@ class PairFeed:
 
     def _starts(self, chosen: Int64[np.ndarray, "P 4"], step: int) -> Int64[np.ndarray, "P 2"]:
         """Returns the first samples of both windows of each pair."""
+        if self._config.second == "same":
+            return self._same_starts(chosen, step)
         first, slack = chosen[:, 2], chosen[:, 3] - 2 * self._window
         if not slack.any():
             return np.stack([first, first + self._window], axis=1)
@@ -225,6 +234,15 @@ class PairFeed:
         offsets = np.floor(draws * (slack[:, None] + 1)).astype(np.int64)
         starts: Int64[np.ndarray, "P 2"] = first[:, None] + offsets + np.array([0, self._window])
         return starts
+
+    def _same_starts(self, chosen: Int64[np.ndarray, "P 4"], step: int) -> Int64[np.ndarray, "P 2"]:
+        """One window a pair: the first of the stretch, or anywhere in it."""
+        first, slack = chosen[:, 2], chosen[:, 3] - self._window
+        if self._config.crop == "random":
+            key = DrawKey(seed=self._seed, step=step, purpose="feed/crop")
+            drawn = uniform(key, torch.arange(len(chosen)), 1, dtype=torch.float64).numpy()[:, 0]
+            first = first + np.floor(drawn * (slack + 1)).astype(np.int64)
+        return np.stack([first, first], axis=1)
 
     def _batch(
         self, chosen: Int64[np.ndarray, "P 4"], starts: Int64[np.ndarray, "P 2"], first: int, step: int
@@ -243,6 +261,10 @@ class PairFeed:
             patients=persons,
             segment=np.tile(np.array([0, 1], dtype=np.int64), len(chosen)),
         )
+        if self._augmentation is not None:
+            batch = self._augmentation.apply(
+                batch, DrawKey(seed=self._seed, step=step, purpose="feed/augment")
+            )
         if self._lead_masking is None:
             return batch
         return self._lead_masking.apply(batch, DrawKey(seed=self._seed, step=step, purpose="feed/leads"))

@@ -84,6 +84,17 @@ def gumbel(
     return -(-uniform(key, rows, *shape, dtype=dtype).log()).log()
 
 
+def normal(
+    key: DrawKey, rows: Int64[Tensor, "B"], *shape: int, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "B *shape"]:
+    """Returns standard normal numbers (Box & Muller 1958)."""
+    number = math.prod(shape)
+    drawn = uniform(key, rows, (number + 1) // 2, 2, dtype=dtype)
+    radius, angle = (-2.0 * drawn[..., 0].log()).sqrt(), 2.0 * math.pi * drawn[..., 1]
+    both = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1)
+    return both.reshape(rows.shape[0], -1)[:, :number].reshape(rows.shape[0], *shape)
+
+
 def integers(
     key: DrawKey, rows: Int64[Tensor, "B"], *shape: int, high: Tensor | int
 ) -> Int64[Tensor, "B *shape"]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from anylead.batch import Batch
 from anylead.errors import LeadError
-from anylead.nn.dipole_fill import fill_absent_leads
+from anylead.nn.dipole import fill_absent_leads
 
 AbsentLeads = Literal["zero_fill", "vcg_fill"]
 """What stands in the column of an absent lead: zeros, or what follows from the others if anything does."""

@@ -27,4 +27,5 @@ def deviation(x: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
     """
     wide = x if x.dtype == torch.float64 else x.float()
     unit = torch.nn.functional.normalize(wide, dim=1) * wide.shape[1] ** 0.5
-    return unit.var(dim=0, unbiased=False).sqrt().mean()
+    mean: Tensor = unit.var(dim=0, unbiased=False).sqrt().mean()
+    return mean

@@ -38,7 +38,7 @@ from anylead.engine import (
 )
 from anylead.engine.checkpoint import differences
 from anylead.errors import ConfigError
-from anylead.feed import Lookahead, PairFeed, PairFeedConfig, PairFeedReport, RandomLeadMasking
+from anylead.feed import Augmentation, Lookahead, PairFeed, PairFeedConfig, PairFeedReport, RandomLeadMasking
 from anylead.objectives import AnyObjectiveConfig, W2VCMSCConfig, build_objective
 from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
@@ -84,6 +84,8 @@ class PretrainConfig:
     """A configuration or a named size: ``base``, ``small``, ``mini``, ``tiny``."""
     objective: AnyObjectiveConfig = field(default_factory=W2VCMSCConfig)
     feed: PairFeedConfig = field(default_factory=PairFeedConfig)
+    augmentation: Augmentation | None = None
+    """Changes every segment at random, before leads are hidden."""
     lead_masking: RandomLeadMasking | None = field(default_factory=RandomLeadMasking)
     """None shows every lead."""
     optimizer: AdamWConfig = field(default_factory=AdamWConfig)
@@ -245,7 +247,12 @@ def _pretrain(config: PretrainConfig, processes: Processes, *, progress: bool) -
 def _build_feed(config: PretrainConfig, stores: Sequence[Store]) -> PairFeed:
     encoder = config.encoder_config
     feed = PairFeed(
-        stores, config.feed, seed=config.seed, leads=encoder.leads, lead_masking=config.lead_masking
+        stores,
+        config.feed,
+        seed=config.seed,
+        leads=encoder.leads,
+        augmentation=config.augmentation,
+        lead_masking=config.lead_masking,
     )
     if feed.sampling_rate_hz != encoder.sampling_rate_hz:
         raise ConfigError(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from anylead.leads import FROM_I_AND_II, LEAD_SETS, LIMB_LEADS, STANDARD_12
-from anylead.nn.dipole_fill import LEAD_VECTORS, fill_absent_leads
+from anylead.nn.dipole import LEAD_VECTORS, fill_absent_leads
 
 
 def dipole_ecg(rows=2, samples=50):
