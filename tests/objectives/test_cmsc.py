@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from anylead.objectives.cmsc import cmsc_loss, unit_rows
+from anylead.objectives.cmsc import cmsc_loss
+from anylead.objectives.view_contrast import unit_rows
 
 
 def slow(pooled, patient, segment, temperature=0.1):

@@ -118,8 +118,8 @@ class DipoleViews:
         if self.largest_scale < 1.0 or not 0.0 <= self.hidden_share <= 1.0 or self.largest_angle_deg < 0.0:
             raise ConfigError(
                 f"augmentation: got largest_angle_deg {self.largest_angle_deg:g}, largest_scale "
-                f"{self.largest_scale:g} and hidden_share {self.hidden_share:g}; give an angle of at least 0, a "
-                "scale of at least 1 and a share from 0 to 1."
+                f"{self.largest_scale:g} and hidden_share {self.hidden_share:g}; give an angle of at least "
+                "0, a scale of at least 1 and a share from 0 to 1."
             )
 
     def apply(self, batch: Batch, key: DrawKey) -> Batch:
@@ -130,8 +130,9 @@ class DipoleViews:
         """
         if not spans_three_directions(batch.leads):
             raise LeadError(
-                "augmentation: dipole views need leads that see the heart from three directions, and the batch "
-                f"has {', '.join(batch.leads)}; add a chest lead to two others, or use another augmentation."
+                "augmentation: dipole views need leads that see the heart from three directions, and the "
+                f"batch has {', '.join(batch.leads)}; add a chest lead to two others, or use another "
+                "augmentation."
             )
         present = batch.lead_mask.unsqueeze(2) & batch.sample_mask.unsqueeze(1)
         signal = torch.where(present, batch.signal, 0.0)

@@ -53,5 +53,9 @@ class Across:
             return value
         return value - value.detach() * (1.0 - 1.0 / self.world_size)
 
+    def share_of(self, count: Tensor) -> Tensor:
+        """Returns what this process adds to a count that every process has alike."""
+        return count if self.world_size == 1 else count / self.world_size
+
 
 ALONE = Across()

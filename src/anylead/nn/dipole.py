@@ -31,8 +31,11 @@ def lead_vectors(leads: tuple[str, ...]) -> Float[Tensor, "L 3"]:
 
 def spans_three_directions(leads: tuple[str, ...]) -> bool:
     """Returns whether leads of these names see the dipole from directions that do not lie in a plane."""
-    _, ranked = _fit(torch.ones(1, len(leads)), lead_vectors(leads))
-    return bool(ranked)
+    known = [LEAD_VECTORS[STANDARD_12.index(name)] for name in leads if name in STANDARD_12]
+    if len(known) < 3:
+        return False
+    products = np.stack(known).T @ np.stack(known)
+    return bool(np.linalg.det(products / (np.trace(products) / 3.0)) > _SMALLEST_DETERMINANT)
 
 
 def dipole_of(

@@ -1,19 +1,56 @@
-"""Contrastive multi-segment coding: two segments of one person agree (the global loss)."""
+"""Contrastive multi-segment coding: two segments of one person agree (the paper's global loss)."""
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from anylead.batch import Batch
+from anylead.encoders.base import Encoder
+from anylead.nn.keyed_random import DrawKey
+from anylead.nn.loss import Loss, Progress
+from anylead.objectives.base import Objective
+from anylead.objectives.view_contrast import cosines, pair_loss
 
-def unit_rows(x: Float[Tensor, "B D"], *, detach_norm: bool, epsilon: float = 1e-8) -> Float[Tensor, "B D"]:
-    """Divides every row by its length; with `detach_norm` the length is a constant to the gradient.
 
-    Source: METHOD §0.7 and §3.8.
+@dataclass(frozen=True, kw_only=True)
+class CMSCConfig:
+    """Configuration of `CMSC`."""
+
+    kind: Literal["cmsc"] = "cmsc"
+    temperature: float = 0.1
+    detach_norm: bool = True
+    """Let no gradient through the lengths of pooled vectors, as the paper's code."""
+
+
+class CMSC(Objective):
+    """The mean over time of one segment finds that of another segment of the same person.
+
+    Source: METHOD §3.8 and §5; Kiyasseh et al. 2021 (CLOCS, arXiv 2005.13249).
     """
-    norm = x.norm(dim=1, keepdim=True)
-    length: Tensor = (norm.detach() if detach_norm else norm).clamp_min(epsilon)
-    return x / length
+
+    def __init__(self, config: CMSCConfig, encoder: Encoder) -> None:
+        super().__init__()
+        self.config = config
+
+    def draw(self, encoder: Encoder, batch: Batch, key: DrawKey, progress: Progress) -> None:
+        """Draws nothing."""
+
+    def loss(self, encoder: Encoder, batch: Batch, *, draws: None, progress: Progress) -> Loss:
+        """Returns the loss summed over positives."""
+        pooled = encoder(batch).pooled
+        across = self.across
+        similarity = cosines(across.rows(pooled), detach_norm=self.config.detach_norm)
+        value, accuracy, count = pair_loss(
+            similarity / self.config.temperature, across.rows(batch.patient), across.rows(batch.segment)
+        )
+        return Loss(
+            value=across.counted_once(value * count),
+            count=across.share_of(count),
+            terms={"cmsc": value.detach(), "cmsc_accuracy": accuracy},
+            pooled=pooled.detach(),
+        )
 
 
 def cmsc_loss(
@@ -34,26 +71,11 @@ def cmsc_loss(
         detach_norm: Let no gradient through the vectors' lengths, as the paper's code does.
 
     Returns:
-        ``-1/2 mean log_softmax_rows(S)[positives] - 1/2 mean log_softmax_columns(S)[positives]`` and the
-        share of first segments whose nearest second segment is the same person's, both scalars; 0 where
-        the batch has no positive pair.
+        The mean over positives (see `pair_loss`) and the share of first segments whose nearest second segment
+        is the same person's, both scalars; 0 where the batch has no positive pair.
 
-    Source: METHOD §3.8; Kiyasseh et al. 2021 (CLOCS, arXiv 2005.13249).
+    Source: METHOD §3.8.
     """
-    unit = unit_rows(pooled if pooled.dtype == torch.float64 else pooled.float(), detach_norm=detach_norm)
-    first, second = segment == 0, segment == 1
-    # The full B x B matrix with masks, rather than the rows of each segment: picking rows by a mask would
-    # make the host wait for the device.
-    similarity = unit @ unit.T / temperature
-    pair = first[:, None] & second[None, :]
-    positive: Bool[Tensor, "B B"] = pair & (patient[:, None] == patient[None, :])
-    lowest = torch.finfo(similarity.dtype).min
-    by_row = F.log_softmax(torch.where(pair, similarity, lowest), dim=1)
-    by_column = F.log_softmax(torch.where(pair, similarity, lowest), dim=0)
-    count = positive.sum().clamp_min(1)
-    loss = -0.5 * torch.where(positive, by_row + by_column, 0.0).sum() / count
-
-    best = torch.where(pair, similarity, lowest).argmax(dim=1)
-    hit = positive.gather(1, best.unsqueeze(1)).squeeze(1)
-    accuracy = (hit & first).sum() / first.sum().clamp_min(1)
-    return loss, accuracy.detach()
+    similarity = cosines(pooled, detach_norm=detach_norm) / temperature
+    value, accuracy, _ = pair_loss(similarity, patient, segment)
+    return value, accuracy

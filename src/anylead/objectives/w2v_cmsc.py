@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from anylead.batch import Batch
 from anylead.encoders.base import Encoder, Features, Tokens
+from anylead.errors import ConfigError
 from anylead.nn.dropout import Dropout
 from anylead.nn.gumbel_quantizer import GumbelQuantizer, Quantized
 from anylead.nn.keyed_random import DrawKey, gumbel
@@ -17,7 +18,7 @@ from anylead.nn.places import places_of
 from anylead.nn.token_predictor import TokenPredictor
 from anylead.objectives.base import Objective
 from anylead.objectives.cmsc import cmsc_loss
-from anylead.objectives.w2v import (
+from anylead.objectives.masked_contrast import (
     HiddenFrames,
     contrastive_logits,
     contrastive_loss,
@@ -100,6 +101,12 @@ class W2VCMSC(Objective):
 
     def __init__(self, config: W2VCMSCConfig, encoder: Encoder) -> None:
         super().__init__()
+        if encoder.has_lead_tokens:
+            raise ConfigError(
+                f"{config.kind}: it hides stretches of time, and the encoder has tokens of single "
+                "leads, which show them through other leads; use an encoder with fused tokens, or jepa_grid "
+                "with this one."
+            )
         self.config = config
         width = config.final_dimension
         self.hidden_embedding: nn.Parameter | None = None

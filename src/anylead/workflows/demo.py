@@ -235,8 +235,10 @@ def _report(config: DemoConfig, plan: _Plan, stages: Stages) -> Report:
     classified = evaluate_classify(plan.judge_classify)
     identified = evaluate_identify(plan.judge_identify)
     log = [{name: line.get(name) for name in _CURVES} for line in read_run_log(plan.pretrain.out)]
+    objective = plan.pretrain.objective
+    assert isinstance(objective, W2VCMSCConfig)
     chance = {
-        "contrast_accuracy": {"chance": 1 / (1 + plan.pretrain.objective.negatives)},
+        "contrast_accuracy": {"chance": 1 / (1 + objective.negatives)},
         "cmsc_accuracy": {"chance": 1 / plan.pretrain.feed.pairs_per_batch},
     }
     return Report(

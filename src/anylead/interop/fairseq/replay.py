@@ -14,7 +14,7 @@ from anylead.heads import ArcFaceHead, LinearHead
 from anylead.heads.arcface import arcface_loss, margin_logits
 from anylead.heads.classification import multilabel_loss
 from anylead.interop.fairseq.models import FairseqModel, build
-from anylead.objectives.w2v import hidden_from_mask
+from anylead.objectives.masked_contrast import hidden_from_mask
 from anylead.objectives.w2v_cmsc import W2VCMSC, W2VDraws, W2VOutputs
 
 Arrays = dict[str, np.ndarray]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from anylead.nn.keyed_random import DrawKey
-from anylead.objectives.w2v import (
+from anylead.objectives.masked_contrast import (
     contrastive_logits,
     contrastive_loss,
     draw_hidden,
