@@ -147,8 +147,13 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         write_files(save_directory, self.manifest, self.state_dict())
 
     def generate_model_card(self, *args: Any, **options: Any) -> ModelCard:
-        """Returns the card that becomes `README.md`."""
-        return ModelCard(model_card(self.manifest))
+        """Returns the card that becomes `README.md`.
+
+        Args:
+            args: Ignored; `PyTorchModelHubMixin` gives none.
+            options: ``figure`` of `model_card`.
+        """
+        return ModelCard(model_card(self.manifest, figure=options.get("figure")))
 
     @classmethod
     def from_pretrained(
