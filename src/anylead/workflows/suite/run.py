@@ -127,6 +127,16 @@ def _provenance(contest: Contest) -> dict[str, Any]:
         "systems": {one.name: one.key for one in systems},
         "bundles": {one.name: one.bundle.fingerprint() for one in systems if isinstance(one, BundleEmbedder)},
         "stores": {str(store.path): store.manifest.fingerprint for store in contest.stores},
+        "data": [
+            {
+                "source": store.manifest.source,
+                "fingerprint": store.manifest.fingerprint,
+                "licence": store.manifest.licence,
+                "citation": store.manifest.citation,
+                "patients_known": store.manifest.patients_known,
+            }
+            for store in contest.stores
+        ],
         "seed": contest.config.seed,
         "environment": environment(),
     }
