@@ -11,8 +11,10 @@ from downstream_setup import make_bundle, make_store
 
 from anylead.errors import ConfigError, InputError
 from anylead.evaluation.conditions import condition, conditions_of
+from anylead.evaluation.results import Interval
 from anylead.store import Store
 from anylead.workflows.diff import DiffConfig, diff
+from anylead.workflows.export_hub import ExportHubConfig, export_hub
 from anylead.workflows.selection import Selection
 from anylead.workflows.suite import EmbeddingsConfig, SuiteConfig, leads, readouts, robustness, suite
 from anylead.workflows.suite.contest import contest_of
@@ -144,6 +146,28 @@ def test_a_full_report_has_every_baseline_and_every_part(full):
     for part in ("read-out", "any leads", "label budgets", "robustness", "leakage"):
         assert part in titles.lower(), (part, titles)
     assert (full[0].out / "leads.csv").is_file()
+
+
+def test_a_report_becomes_the_card_of_the_bundle_it_is_about(place, full, quick, tmp_path):
+    bundle = place / "mine" / "bundle"
+    export_hub(ExportHubConfig(bundle=bundle, out=tmp_path / "released", report=full[0].out))
+    card = (tmp_path / "released" / "README.md").read_text()
+    report = read_report(full[0].out)
+    # What follows from few conditions of the fixture is named as missing, with everything else.
+    assert all(f"- {sentence}" in card for sentence in report["summary"])
+    probe = next(one for one in report["results"] if one.get("system") == "mine, probe")
+    found = Interval(**probe["macro_auroc"])
+    assert f"| **this encoder, probe** | {found} |" in card
+    assert f"{probe['records']} test recordings of {probe['patients']} patients" in card
+    claims = report["results"][-1]["claims"]["Classification"]
+    told = [line for line in card.split("### Each class")[0].splitlines() if "(baseline)" in line]
+    assert sum(int(line.split(" of ")[-1].split()[0]) for line in told) == len(claims)
+    for kind in ("supervised ResNet-1D", "supervised S4", "untrained", "hand-made", "same architecture"):
+        assert any(line.startswith(f"| {kind}") for line in told), kind
+    assert "anylead synthetic patients" in card
+    assert "these numbers say nothing about real ECGs" in card
+    done = export_hub(ExportHubConfig(bundle=bundle, out=tmp_path / "quick", report=quick[0].out))
+    assert "no any-lead curve" in done.notes[0]
 
 
 def test_embeddings_of_another_model_get_the_same_report(place, full):

@@ -12,7 +12,6 @@ from anylead.bundle.measured import (
     Estimate,
     Measured,
     Role,
-    Row,
     Scores,
     measured,
 )
@@ -119,20 +118,30 @@ def _any_leads(found: Measured, figure: str | None) -> list[str]:
         return ["### Any leads", f"The curve over the number of leads {why}."]
     told = [
         "### Any leads",
-        "Up to five subsets of each number of leads were drawn once and for all, and each counts alike. **Shift**: "
-        f"{_KINDS['shift']}, as when electrodes fall off. **Information**: {_KINDS['information']}: how much "
-        "can be known from them.",
+        "Up to five subsets of each number of leads were drawn once and for all; each counts alike. "
+        f"**Shift**: {_KINDS['shift']}, as when electrodes fall off. **Information**: "
+        f"{_KINDS['information']}: how much can be known from them.",
     ]
     if figure is not None:
         told.append(f"![{_described(found.curves)}]({figure})")
-    columns = ("leads", *(f"{_curve_name(one)}, {one.kind}" for one in found.curves))
-    sizes = sorted({point.leads for one in found.curves for point in one.points})
+    for kind in _KINDS:
+        told += _curve_table([one for one in found.curves if one.kind == kind], kind)
+    return told
+
+
+def _curve_table(curves: Sequence[Curve], kind: str) -> list[str]:
+    if not curves:
+        return []
+    sizes = sorted({point.leads for one in curves for point in one.points})
     rows: list[tuple[object, ...]] = [
-        (str(size), *(_at(one.points, size) for one in found.curves)) for size in sizes
+        (str(size), *(_at(one.points, size) for one in curves)) for size in sizes
     ]
-    rows.append(("**mean**", *(one.number for one in found.curves)))
-    metric = found.curves[0].metric
-    return [*told, f"{metric[:1].upper()}{metric[1:]} by number of leads:", table(columns, rows)]
+    rows.append(("**mean**", *(one.number for one in curves)))
+    metric = curves[0].metric
+    return [
+        f"{metric[:1].upper()}{metric[1:]} by number of leads, {kind}:",
+        table(("leads", *map(_curve_name, curves)), rows),
+    ]
 
 
 def _curve_name(curve: Curve) -> str:

@@ -6,6 +6,7 @@ from anylead.cli.arguments import choose
 
 FORMATS = {
     "fairseq": "a checkpoint for fairseq-signals",
+    "hub": "a folder for the Hugging Face Hub, with a model card",
 }
 """Format -> what it is. Its code is `run` in the module ``export_FORMAT``, loaded when it is called."""
 
