@@ -3,10 +3,12 @@
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import hub_mixin
 from safetensors.torch import load_file, save_file
 
 import anylead
@@ -298,6 +300,54 @@ def test_a_folder_is_saved_loaded_and_used_without_a_network(tmp_path, monkeypat
     assert anylead.load(tmp_path / "bundle").embed(np.zeros((1, 4000)), fs=500, leads="I").shape == (1, 32)
     with pytest.raises(AssertionError, match="asked the network"):
         socket.create_connection(("localhost", 9))
+
+
+class FakeApi:
+    """The Hub: keeps what it gets, unless `fails` says otherwise."""
+
+    got: dict[str, object]
+    fails: Exception | None = None
+
+    def __init__(self, token=None):
+        pass
+
+    def create_repo(self, repo_id, **options):
+        if self.fails is not None:
+            raise self.fails
+        return SimpleNamespace(repo_id=repo_id)
+
+    def upload_folder(self, *, repo_id, folder_path, **options):
+        self.got[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
+        return f"https://hub.example/{repo_id}"
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.setattr(FakeApi, "got", {}, raising=False)
+    monkeypatch.setattr(hub_mixin, "HfApi", FakeApi)
+    return FakeApi
+
+
+def test_what_is_pushed_is_what_is_saved(hub, tmp_path):
+    files = ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
+    assert make_bundle().push_to_hub("me/a", private=True) == "https://hub.example/me/a"
+    address = make_bundle().save_pretrained(tmp_path / "b", push_to_hub=True, repo_id="me/b")
+    assert address == "https://hub.example/me/b"
+    make_bundle().save_pretrained(tmp_path / "c", push_to_hub=True)
+    assert hub.got == dict.fromkeys(("me/a", "me/b", "c"), files)
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == files
+    assert make_bundle().save_pretrained(tmp_path / "d") is None
+    assert "d" not in hub.got
+
+
+def test_a_hub_that_refuses_is_one_sentence_and_what_was_saved_is_there(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(FakeApi, "fails", ConnectionError("no route to host.\nmore"))
+    message = (
+        r"^me/b: could not be pushed to the Hugging Face Hub \(no route to host\); check .* try again\.$"
+    )
+    with pytest.raises(BundleError, match=message):
+        make_bundle().save_pretrained(tmp_path / "b", push_to_hub=True, repo_id="me/b")
+    assert anylead.load(tmp_path / "b").fingerprint() == make_bundle().fingerprint()
 
 
 def test_saving_replaces_a_bundle_and_nothing_else(saved, tmp_path):

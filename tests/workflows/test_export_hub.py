@@ -303,12 +303,12 @@ def test_without_a_token_nothing_is_begun(place, hub, monkeypatch):
 def test_a_hub_out_of_reach_leaves_a_whole_folder_and_one_sentence(place, hub, monkeypatch):
     monkeypatch.setattr(FakeApi, "fails", ConnectionError("no route to host\nand more"))
     with pytest.raises(
-        BundleError, match=r"me/x: could not be pushed \(no route to host\); .*out is complete"
+        BundleError, match=r"me/x: could not be pushed .* \(no route to host\); .*out is complete"
     ):
         export_hub(config(place, push="me/x"))
     assert tuple(sorted(os.listdir(place / "out"))) == FILES
     monkeypatch.setattr(FakeApi, "fails", RuntimeError())
-    with pytest.raises(BundleError, match=r"could not be pushed \(RuntimeError\)"):
+    with pytest.raises(BundleError, match=r"could not be pushed .* \(RuntimeError\)"):
         export_hub(config(place, push="me/x"))
 
 
@@ -317,7 +317,7 @@ def test_the_client_s_own_offline_mode_is_one_sentence(place, monkeypatch, capsy
     assert main(["export", "hub", str(place / "run"), "--out", str(place / "out"), "--push", "me/x"]) == 1
     (told,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
-        r"anylead export: me/x: could not be pushed \(.*offline.*\); .* is complete: .*\.", told
+        r"anylead export: me/x: could not be pushed .* \(.*offline.*\); .* is complete\.", told
     )
 
 

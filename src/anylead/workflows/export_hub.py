@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, get_token
 
 from anylead.bundle import Bundle, load
 from anylead.bundle.card_data import weights_licence
-from anylead.bundle.folder import CURVE_NAME, atomic_folder
+from anylead.bundle.folder import CURVE_NAME, atomic_folder, not_pushed
 from anylead.bundle.measured import KEY, Measured, measured
 from anylead.config import to_plain
 from anylead.errors import BundleError, ConfigError
@@ -158,9 +158,5 @@ def _push(repository: str, config: ExportHubConfig, files: tuple[str, ...]) -> s
             commit_message=f"Release of anylead {version()}",
         )
     except Exception as error:  # the Hub's client raises errors of more than one package for networks
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise BundleError(
-            f"{repository}: could not be pushed ({reason}); {config.out} is complete: check the connection, "
-            f"the token and its rights, then run `hf upload {repository} {config.out}`."
-        ) from error
+        raise not_pushed(repository, error, kept=config.out) from error
     return url
