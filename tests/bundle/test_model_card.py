@@ -191,7 +191,7 @@ def test_nothing_that_is_told_breaks_the_card():
     names = ("a | b", "<script>alert(1)</script>", "two\nlines")
     rows = tuple(Row(name=name, cells=("",)) for name in names)
     scores = Scores(title="T", told="How.", columns=("s", "x"), rows=rows)
-    told = card(numbers=report(tables=(scores,), summary=("In /home/me/stores/secret it is </div> so.",)))
+    told = card(numbers=report(tables=(scores,), summary=("In /data/stores/secret it is </div> so.",)))
     assert "| a \\| b | |" in told.replace("|  |", "| |")
     assert "<script>" not in told
     assert "| two lines | |" in told.replace("|  |", "| |")
