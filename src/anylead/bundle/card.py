@@ -86,7 +86,8 @@ def _front(manifest: BundleManifest) -> str:
 
 def _facts(manifest: BundleManifest) -> str:
     encoder = flat({n: v for n, v in manifest.encoder.items() if n in ("layers", "dimension")})
-    layer = "last" if manifest.readout.layer is None else manifest.readout.layer
+    number = manifest.readout.layer
+    layer = "the last layer" if number is None else f"layer {number}"
     steps = ", ".join(f"`{step.get('kind')}`" for step in manifest.preparation.get("steps", ()))
     version, commit = manifest.provenance.get("anylead", "unknown"), manifest.provenance.get("commit")
     rows = [
@@ -99,7 +100,7 @@ def _facts(manifest: BundleManifest) -> str:
             f"{manifest.window_s:g} s at {manifest.sampling_rate_hz:g} Hz; a recording is the mean over its "
             "windows",
         ),
-        ("read-out", f"layer {layer}, pooling `{manifest.readout.pooling}`"),
+        ("read-out", f"{layer}, pooled by `{manifest.readout.pooling}`"),
         ("made by", f"anylead {version}" + (f", commit {commit}" if commit else "")),
     ]
     return (
