@@ -160,6 +160,7 @@ with cluster(2):
 """
 
 
+@pytest.mark.slow
 def test_ray_gives_what_torchrun_gives_and_tells_a_mistake_in_a_sentence(store, together, tmp_path):
     out, wrong = tmp_path / "run", tmp_path / "wrong"
     right = command(["--backend", "ray", "--workers", "2"], store, out, steps=60)

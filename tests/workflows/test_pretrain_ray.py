@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -101,6 +102,14 @@ def test_a_folder_that_holds_something_else_is_refused_before_ray_starts(config,
     with pytest.raises(ConfigError, match="holds other files and no run"):
         pretrain_with_ray(config)
     assert [path.name for path in config.out.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(config, ray, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        FileError, match=r"file/run/\.ray: could not be made \(Not a directory\); choose another"
+    ):
+        pretrain_with_ray(replace(config, out=tmp_path / "file" / "run"))
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from anylead.config import to_plain
 from anylead.engine import stop_on_signals
 from anylead.engine.distributed import TIMEOUT
 from anylead.engine.run_log import FILE_NAME
-from anylead.errors import AnyleadError, ConfigError, TrainingError
+from anylead.errors import AnyleadError, ConfigError, FileError, TrainingError
 from anylead.workflows.pretrain import (
+    BUNDLE,
     FED,
     PretrainConfig,
     PretrainResult,
@@ -53,6 +54,7 @@ def pretrain_with_ray(config: PretrainConfig, *, progress: bool = True) -> Pretr
             few GPUs.
         AnyleadError: What a worker raised.
         TrainingError: If Ray does not start or a worker failed otherwise.
+        FileError: If the run's folder cannot be made.
     """
     if dist.is_torchelastic_launched():
         raise ConfigError(
@@ -83,7 +85,8 @@ def pretrain_with_ray(config: PretrainConfig, *, progress: bool = True) -> Pretr
             run_config=train.RunConfig(name="ray", storage_path=str(scratch)),
         )
         result, by_user = _attend(trainer, config, scratch, progress=progress)
-    return replace(result, run=config.out, by_user=by_user)
+    bundle = config.out / BUNDLE if result.bundle else None
+    return replace(result, run=config.out, bundle=bundle, by_user=by_user)
 
 
 def _ray() -> tuple[Any, Any, Any]:
@@ -147,7 +150,12 @@ def cluster(workers: int) -> Iterator[bool]:
 def _scratch(run: Path) -> Iterator[Path]:
     folder = run / SCRATCH
     shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise FileError(
+            f"{folder}: could not be made ({error.strerror or error}); choose another folder for the run."
+        ) from error
     try:
         yield folder
     finally:
