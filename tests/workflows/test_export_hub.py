@@ -215,6 +215,18 @@ def test_without_a_report_nothing_is_claimed(place):
     )
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_published_weights_keep_their_licence_where_their_hash_is_known(place, monkeypatch, known):
+    bundle = anylead.load(place / "plain")
+    provenance = {"imported": {"file": "mimic.pt", "sha256": "00ff", "licence": "MIT"}}
+    manifest = replace(bundle.manifest, provenance=provenance)
+    Bundle(encoder=bundle.encoder, heads={}, manifest=manifest).save_pretrained(place / "imported")
+    monkeypatch.setattr(workflow.ecg_fm, "SHA256", {"00ff": "mimic.pt"} if known else {})
+    done, card = release(place, bundle=place / "imported", report=None)
+    assert ModelCard(card).data.to_dict().get("license") == ("mit" if known else None)
+    assert any("licence of the weights" in note for note in done.notes) is not known
+
+
 def test_no_network_is_asked(place, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("somebody asked the network")

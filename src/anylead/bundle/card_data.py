@@ -9,14 +9,6 @@ from anylead.bundle.measured import DataSet, measured
 from anylead.config import to_plain
 from anylead.sources import SOURCES
 
-_IDENTIFIERS = {
-    "MIT": "mit",
-    "Apache-2.0": "apache-2.0",
-    "CC BY 4.0": "cc-by-4.0",
-    "CC BY-SA 4.0": "cc-by-sa-4.0",
-    "BSD-3-Clause": "bsd-3-clause",
-}
-"""Licences as sources and imported files name them -> as the front matter of a card does."""
 _METHOD = (
     "The method of pre-training begins with: Oh J. et al., Lead-agnostic Self-supervised Learning for Local "
     "and Global Representations of Electrocardiogram, CHIL, PMLR 174, 2022, arXiv:2203.06889."
@@ -26,13 +18,10 @@ _METHOD = (
 def weights_licence(provenance: Mapping[str, Any]) -> str | None:
     """Returns the licence of the weights as front matter names it, None where nobody stated one.
 
-    It is what was stated when the bundle was released, or what came with weights that were imported. That of
-    the recordings says nothing of the weights.
+    That of the recordings says nothing of the weights.
     """
-    stated = (provenance.get("release") or {}).get("licence")
-    if stated:
-        return str(stated)
-    return _IDENTIFIERS.get(str(_imported_facts(provenance).get("licence")))
+    stated = _mapping(provenance.get("release")).get("licence")
+    return str(stated) if stated else None
 
 
 def public_data(manifest: BundleManifest) -> list[DataSet]:
@@ -140,11 +129,10 @@ def _started_from(started: object, *, known: bool) -> list[str]:
 def _imported(facts: Mapping[str, Any]) -> list[str]:
     if not facts:
         return []
-    where = f" from <{facts['url']}>" if facts.get("url") else ""
+    taken = f", and are taken to be those of <{facts['url']}>" if facts.get("url") else ""
     told = [
-        f"Weights were imported from the file `{facts.get('file')}`{where}, which was made with "
-        f"<{facts.get('framework')}> (SHA-256 `{facts.get('sha256')}`). Their licence: "
-        f"{safe(facts.get('licence') or 'unknown')}. What they were trained on is for their authors to say."
+        f"Weights were imported from the file `{facts.get('file')}` (SHA-256 `{facts.get('sha256')}`), were "
+        f"made with <{facts.get('framework')}>{taken}. What they were trained on is for their authors to say."
     ]
     assumed = [f"- {safe(without_paths(str(sentence)))}" for sentence in facts.get("assumed") or ()]
     return [*told, *(["The file does not say everything. Assumed:", "\n".join(assumed)] if assumed else [])]
@@ -152,14 +140,16 @@ def _imported(facts: Mapping[str, Any]) -> list[str]:
 
 def _licence(manifest: BundleManifest) -> list[str]:
     provenance = manifest.provenance
-    licence = weights_licence(provenance)
+    licence, imported = weights_licence(provenance), _imported_facts(provenance)
     if licence:
         stated = f"The weights: `{licence}`."
     else:
         stated = "Nobody has stated a licence for these weights: ask who released them before you use them."
+    if imported.get("licence"):
+        stated += f" Licence of the weights that were imported: {safe(imported['licence'])}."
     cited = [
         str(facts)
-        for facts in (_imported_facts(provenance).get("citation"), _METHOD)
+        for facts in (imported.get("citation"), _METHOD)
         if facts and (facts is not _METHOD or "pretraining" in provenance or _learned_before(provenance))
     ]
     found = measured(manifest.numbers)
@@ -171,6 +161,6 @@ def _licence(manifest: BundleManifest) -> list[str]:
     return [
         "## Licence and citation",
         f"{stated} The recordings have licences of their own; the package `anylead` is under Apache-2.0.",
-        "Please cite the package and the data sets above" + (", and:" if cited else "."),
+        f"Please cite the package{' and the data sets above' if trained else ''}{', and:' if cited else '.'}",
         *(["\n".join(f"- {safe(one)}" for one in cited)] if cited else []),
     ]

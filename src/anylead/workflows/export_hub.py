@@ -15,6 +15,7 @@ from anylead.bundle.measured import KEY, Measured, measured
 from anylead.config import to_plain
 from anylead.errors import BundleError, ConfigError
 from anylead.heads import Head
+from anylead.interop.fairseq import ecg_fm
 from anylead.provenance import version
 from anylead.workflows.any_lead_figure import draw_any_lead_curve
 from anylead.workflows.measured_report import measured_of, read_report
@@ -39,7 +40,8 @@ class ExportHubConfig:
     report: Path | None = None
     """Folder that ``anylead evaluate suite`` wrote about this bundle; what the bundle carries where None."""
     licence: str | None = None
-    """Of the weights, as the Hub names it, such as ``cc-by-4.0``; that of imported weights where None."""
+    """Of the weights, as the Hub names it, such as ``cc-by-4.0``. None states none, but for published weights
+    that are known by their hash: those keep their own."""
     push: str | None = None
     """Repository on the Hub to push the folder to, ``owner/name``; None pushes nothing."""
     private: bool = False
@@ -127,7 +129,8 @@ def _released(bundle: Bundle, found: Measured | None, config: ExportHubConfig) -
     """Returns the bundle with what its card needs, and without what only this machine knows."""
     provenance = {name: value for name, value in bundle.manifest.provenance.items() if name != "release"}
     before: Mapping[str, Any] = bundle.manifest.provenance.get("release") or {}
-    release = {"name": config.push or before.get("name"), "licence": config.licence or before.get("licence")}
+    licence = config.licence or before.get("licence") or _published_licence(provenance.get("imported") or {})
+    release = {"name": config.push or before.get("name"), "licence": licence}
     stated = {name: value for name, value in release.items() if value}
     if isinstance(provenance.get("command"), list | tuple):
         provenance["command"] = [_without_folders(str(word)) for word in provenance["command"]]
@@ -139,6 +142,12 @@ def _released(bundle: Bundle, found: Measured | None, config: ExportHubConfig) -
     )
     heads = {name: cast(Head, module) for name, module in bundle.heads.items()}
     return Bundle(encoder=bundle.encoder, heads=heads, manifest=manifest).eval()
+
+
+def _published_licence(imported: Mapping[str, Any]) -> str | None:
+    """Returns the licence of imported weights that are known by their hash: a file's name proves nothing."""
+    known = imported.get("sha256") in ecg_fm.SHA256
+    return ecg_fm.LICENCE.lower() if known else None
 
 
 def _without_folders(word: str) -> str:
