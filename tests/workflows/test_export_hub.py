@@ -107,6 +107,7 @@ def test_the_curve_over_the_number_of_leads_is_drawn_and_tabled(place):
     assert (done.out / "any_leads.png").read_bytes().startswith(b"\x89PNG")
     assert re.search(r"!\[macro AUROC of this encoder and of baselines[^\[\]]*\]\(any_leads\.png\)", card)
     assert "| leads | **this encoder** | untrained 0 (baseline) |" in card
+    assert "Judged on the 110 test recordings of 75 patients that have all twelve leads." in card
     shift = card.split("by number of leads, shift:")[1]
     assert [row.split(" | ")[1][:5] for row in shift.splitlines()[4:16]] == [
         f"{0.75 - (12 - leads) / 100:.3f}" for leads in range(1, 13)

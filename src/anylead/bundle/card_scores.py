@@ -120,13 +120,21 @@ def _any_leads(found: Measured, figure: str | None) -> list[str]:
         "### Any leads",
         "Up to five subsets of each number of leads were drawn once and for all; each counts alike. "
         f"**Shift**: {_KINDS['shift']}, as when electrodes fall off. **Information**: "
-        f"{_KINDS['information']}: how much can be known from them.",
+        f"{_KINDS['information']}: how much can be known from them."
+        + ("" if found.curve_recordings is None else f" {_curve_size(found)}"),
     ]
     if figure is not None:
         told.append(f"![{_described(found.curves)}]({figure})")
     for kind in _KINDS:
         told += _curve_table([one for one in found.curves if one.kind == kind], kind)
     return told
+
+
+def _curve_size(found: Measured) -> str:
+    return (
+        f"Judged on the {found.curve_recordings} test recordings of {found.curve_patients} patients that have "
+        "all twelve leads."
+    )
 
 
 def _curve_table(curves: Sequence[Curve], kind: str) -> list[str]:

@@ -137,6 +137,9 @@ class Measured:
     """What stands first in the report, word for word."""
     tables: tuple[Scores, ...] = ()
     curves: tuple[Curve, ...] = ()
+    curve_recordings: int | None = None
+    """Test recordings the curves rest on: those that have all twelve leads."""
+    curve_patients: int | None = None
 
 
 def measured(numbers: Mapping[str, Any]) -> Measured | None:

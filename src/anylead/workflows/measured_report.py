@@ -126,6 +126,8 @@ class _Reading:
             summary=tuple(self.report["summary"]),
             tables=tuple(self._tables(probe)),
             curves=tuple(self._curves()),
+            curve_recordings=self._curve_count("recordings"),
+            curve_patients=self._curve_count("patients"),
         )
 
     def _tables(self, probe: Plain | None) -> Iterable[Scores]:
@@ -195,12 +197,16 @@ class _Reading:
         found = {one["system"]: one for one in everything if one["lead_set"] == leads}
         mine = claims[0].a if claims else next(iter(found))
         first = found[mine]
+        whitened = (
+            " Whitened: by the scatter between windows of unlabelled training recordings."
+            if any(system.endswith(", whitened") for system in found)
+            else ""
+        )
         yield Scores(
             title=f"Whose heart it is, with {_spoken(leads)}",
             told=f"{first['probes']} later recordings of {first['persons']} persons are looked up among "
             f"{first['enrolled']} enrolled by their earliest. Rank-1: part of them whose person comes first. "
-            "Equal error rate (EER): less is better. Whitened: by the scatter between windows of unlabelled "
-            f"training recordings. The claim rests on: {self._shown(mine)}.",
+            f"Equal error rate (EER): less is better.{whitened} The claim rests on: {self._shown(mine)}.",
             columns=(
                 "system",
                 "Rank-1",
@@ -293,6 +299,13 @@ class _Reading:
                     for size in one["sizes"]
                 ),
             )
+
+    def _curve_count(self, of: str) -> int | None:
+        """Returns on how many test recordings or patients the curves rest, as far as the report says."""
+        for one in self.results:
+            if "any_leads_recordings" in one:
+                return int(one["any_leads_recordings"]["test"][of])
+        return None
 
     def _readout(self) -> Readout | None:
         """Returns how the bundle was read, None where it was read as it reads itself."""
