@@ -132,8 +132,8 @@ def _any_leads(found: Measured, figure: str | None) -> list[str]:
 
 def _curve_size(found: Measured) -> str:
     return (
-        f"Judged on the {found.curve_recordings} test recordings of {found.curve_patients} patients that have "
-        "all twelve leads."
+        f"Judged on the {found.curve_recordings} test recordings of {found.curve_patients} patients that "
+        "have all twelve leads."
     )
 
 
