@@ -370,6 +370,11 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
             usable = known_leads(raw, self.encoder.leads)
             unknown |= dict.fromkeys(name for name in raw.leads if name not in usable)
             record = self.preparation(raw)
+            if self.encoder.num_tokens(record.samples) < 1:
+                raise InputError(
+                    f"record {raw.record_id}: its {raw.samples} samples at {raw.sampling_rate_hz:g} Hz are "
+                    "too few for the encoder; give a recording of 1 s or more."
+                )
             found = 0
             for window in self._cut(record, number):
                 found += 1
