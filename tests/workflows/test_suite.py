@@ -86,6 +86,47 @@ def test_a_quick_report_holds_the_judged_encoder_two_untrained_ones_and_hand_mad
     assert "Does pre-training help?" in titles
     assert "Fixed lead sets" in titles
     assert "Whose heart is it?" in titles
+    page = (quick[0].out / "report.html").read_text()
+    assert page.count("In brackets: 95 % interval over patients.") == 1
+    assert titles[1] == "How to read this page"
+    tables = {one["caption"]: one for section in report["sections"] for one in section["tables"]}
+    assert "Micro AUPRC" in tables["All systems, the best macro AUROC first"]["columns"]
+    assert all("networks trained with labels" in told for told in (report["summary"][3], page))
+
+
+def test_the_seeds_of_untrained_encoders_stand_apart(quick):
+    report = read_report(quick[0].out)
+    (table,) = [
+        one
+        for section in report["sections"]
+        for one in section["tables"]
+        if one["caption"] == "Macro AUROC of untrained encoders: variation between seeds"
+    ]
+    scores = [
+        result["macro_auroc"]["value"]
+        for result in report["results"]
+        if result.get("system") in ("untrained 0, probe", "untrained 1, probe")
+        and result["lead_set"] == "as recorded"
+    ]
+    ends = f"{min(scores):.3f} to {max(scores):.3f}"
+    assert table["rows"] == [["as the judged encoder", f"{np.mean(scores):.3f}", ends, "2"]]
+
+
+def test_classes_that_are_not_judged_are_named(quick):
+    skipped = contest_of(quick[0]).task.skipped
+    assert skipped
+    told = f"positive training recordings or one outcome only in the test: {', '.join(skipped)}."
+    (section,) = [one for one in read_report(quick[0].out)["sections"] if one["title"] == "Classification"]
+    assert any(note.endswith(told) for note in section["notes"])
+
+
+def test_without_whitening_the_claim_on_persons_rests_on_plain_cosine(quick):
+    # Recordings of one window: there is no scatter between windows.
+    report = read_report(quick[0].out)
+    claims = report["results"][-1]["claims"]["Identification"]
+    assert {one["a"] for one in claims} == {"mine, cosine"}
+    (section,) = [one for one in report["sections"] if one["title"] == "Whose heart is it?"]
+    assert section["notes"][0].startswith("The claim rests on cosine: no training recording has two windows")
 
 
 def test_no_claim_is_made_unless_every_baseline_is_beaten(quick):
@@ -146,6 +187,12 @@ def test_a_full_report_has_every_baseline_and_every_part(full):
     for part in ("read-out", "any leads", "label budgets", "robustness", "leakage"):
         assert part in titles.lower(), (part, titles)
     assert (full[0].out / "leads.csv").is_file()
+    counts = next(one["any_leads_recordings"] for one in report["results"] if "any_leads_recordings" in one)
+    task = contest_of(full[0]).task
+    assert counts["test"]["recordings"] + counts["test"]["left_out"] == len(task.parts["test"])
+    levels = next(one["recordings"] for one in report["results"] if "robustness" in one)
+    assert levels["clean"] == len(task.parts["test"])
+    assert set(levels["wander"].values()) == {levels["clean"]}
 
 
 def test_a_report_becomes_the_card_of_the_bundle_it_is_about(place, full, quick, tmp_path):
@@ -189,6 +236,7 @@ def test_embeddings_of_another_model_get_the_same_report(place, full):
     report = read_report(config.out)
     assert {"theirs, probe", "hand-made features, probe"} <= systems(report)
     assert "Missing from this report." in "\n".join(lines)
+    assert any(line.startswith("Not among the baselines: untrained encoders") for line in lines)
     compared = diff(DiffConfig(a=full[0].out, b=config.out, resamples=100))
     assert compared.summary
 
