@@ -59,6 +59,7 @@ def test_the_answer_comes_first_and_is_written(two, tmp_path):
     assert comparison.summary[3].startswith(
         "Paired on what both judged: 40 to 80 recordings of 20 to 40 patients."
     )
+    assert comparison.summary[3].endswith("shown where p is below 0.05 and the interval leaves out zero.")
     page = (tmp_path / "out" / "diff.html").read_text()
     assert all(sentence in page for sentence in comparison.summary)
     assert "Systems of the same name in both reports" in page

@@ -54,7 +54,8 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
             f"Paired on what both judged: {_range([one.records for one in means])} recordings of "
             f"{_range([one.patients for one in means])} patients. In brackets are 95 % intervals over "
             f"{comparison.resamples} resamples of the patients; p is corrected by Holm for the "
-            f"{len(means)} differences above."
+            f"{len(means)} differences above. A difference is shown where p is below {SIGNIFICANCE:g} and "
+            "the interval leaves out zero."
         )
     elif comparison.published:
         sentences.append(

@@ -86,7 +86,8 @@ def identity_part(contest: Contest) -> Part:
                     seed=contest.config.seed,
                 )
         except InputError as error:
-            reasons.append(f"Identification, leads {name}: {error}")
+            reason = str(error).removeprefix("identification: ")
+            reasons.append(f"Identification, leads {name}: {reason}")
             continue
         results += [one.result for one in judged.values()]
         differences += _differences(judged, contest)
@@ -95,7 +96,8 @@ def identity_part(contest: Contest) -> Part:
             for key, values in vectors.items()
         ]
     if not results:
-        raise ConfigError(reasons[0] if reasons else "nobody known has two recordings.")
+        told = reasons[0].partition(": ")[2] if reasons else "nobody known has two recordings."
+        raise ConfigError(told)
     # The claim rests on the lead set with the most probes; the first one given decides between equals.
     most = max(results, key=lambda one: one.probes).lead_set
     claims = [

@@ -27,10 +27,19 @@ def summary(contest: Contest, parts: Sequence[Part], claims: Mapping[str, Sequen
     sentences += absent_baselines(contest) if claims else []
     sentences += [line for part in parts for line in part.headlines]
     sentences += contest.notes
-    missing = [*contest.missing, *(line for part in parts for line in part.missing)]
+    missing = _by_reason([line for part in parts for line in part.missing])
     if missing:
         sentences.append("Missing from this report. " + " ".join(missing))
     return sentences
+
+
+def _by_reason(missing: Sequence[str]) -> list[str]:
+    """Returns what is missing, parts that lack the same thing in one sentence."""
+    named: dict[str, list[str]] = {}
+    for line in missing:
+        what, _, reason = line.partition(": ")
+        named.setdefault(reason.removeprefix("classification: "), []).append(what)
+    return [f"{'; '.join(parts)}: {reason}" for reason, parts in named.items()]
 
 
 def claim_sentence(what: str, differences: Sequence[Difference]) -> str:
