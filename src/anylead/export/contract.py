@@ -45,7 +45,7 @@ class OnnxContract:
     bundle: str
     """Fingerprint of the bundle it was made of."""
     precision: str
-    """``float32``, or ``int8`` for matrix products with weights."""
+    """``float32``, ``bfloat16`` for stored weights, or ``int8`` for matrix products with weights."""
     input: Mapping[str, Any]
     """Content of the bundle's `preprocessor_config.json`: leads, rate, window, preparation."""
     readout: Readout

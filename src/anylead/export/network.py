@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from anylead.batch import Batch
 from anylead.bundle import Bundle
 from anylead.encoders import Encoder, Features
-from anylead.export.plain_layers import slide
+from anylead.export.plain_layers import simplify
 from anylead.heads import ClassificationHead
 
 
@@ -31,7 +31,7 @@ class ExportedNetwork(nn.Module):
         self.heads = nn.ModuleList(copied[name] for name in heads)
         self.readout = bundle.manifest.readout
         self.encoder.forward = _once_a_layer(self.encoder.forward)  # type: ignore[method-assign]
-        slide(self)
+        simplify(self)
         self.eval().requires_grad_(False).to("cpu", torch.float32)
 
     def forward(

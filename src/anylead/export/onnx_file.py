@@ -13,11 +13,13 @@ import torch
 from anylead.bundle import Bundle
 from anylead.errors import InputError
 from anylead.export.contract import INPUTS, METADATA_NAME, OnnxContract
+from anylead.export.integers import with_integer_products
 from anylead.export.network import ExportedNetwork
 from anylead.export.packages import onnx_package
+from anylead.export.short_weights import with_bfloat16_weights
 from anylead.provenance import atomic_path
 
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 _OPSET = 20
 _AXES: tuple[dict[int, str], ...] = (
@@ -45,8 +47,10 @@ def export_onnx(bundle: Bundle, path: Path, *, precision: Precision = "float32")
     Args:
         bundle: What to write.
         path: File to write; the weights are inside.
-        precision: ``int8`` makes products with weights those of 8-bit integers, with activations quantised
-            as they come; all else stays in single precision.
+        precision: ``bfloat16`` stores weights in half the bytes, and computes in single precision as
+            ``float32`` does. ``int8`` makes products with weights those of 8-bit integers (see
+            `with_integer_products`): smaller and faster. Convolutions other than the conv transformer's stay
+            in single precision.
 
     Returns:
         What the file says about itself.
@@ -101,6 +105,7 @@ def graph_of(bundle: Bundle, contract: OnnxContract) -> Any:
         model: Any = program.model
         optimizer.optimize(model, input_size_limit=_FOLDED, output_size_limit=_FOLDED)
         _sum_in_double(model)
+        _keep_norms_apart(model)
         # Where in the code each node comes from, with the paths of the machine that wrote the file.
         onnx_package("onnx_ir.passes.common").ClearMetadataAndDocStringPass()(model)
         _compare(model, network, samples=max(samples // 3 | 1, _SHORTEST), kind=kind)
@@ -118,12 +123,13 @@ def write_graph(model: Any, path: Path, contract: OnnxContract) -> None:
     Raises:
         FileError: If the disk refuses.
     """
+    if contract.precision == "int8":
+        model = with_integer_products(model)
+    elif contract.precision == "bfloat16":
+        model = with_bfloat16_weights(model)
     model.metadata_props[METADATA_NAME] = contract.to_json()
-    with _silence(), atomic_path(path) as temporary:
-        if contract.precision == "int8":
-            _quantise(model, temporary)
-        else:
-            onnx_package("onnx_ir").save(model, temporary)
+    with atomic_path(path) as temporary:
+        onnx_package("onnx_ir").save(model, temporary)
 
 
 def _compare(model: Any, network: ExportedNetwork, *, samples: int, kind: str) -> None:
@@ -171,15 +177,16 @@ def _sum_in_double(model: Any) -> None:
         )
 
 
-def _quantise(model: Any, path: Path) -> None:
-    quantization = onnx_package("onnxruntime.quantization")
-    quantization.quantize_dynamic(
-        onnx_package("onnx_ir").to_proto(model),
-        path,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        per_channel=True,
-        weight_type=quantization.QuantType.QInt8,
-    )
+def _keep_norms_apart(model: Any) -> None:
+    """Names sums in front of a norm so that onnxruntime does not join the two, in place.
+
+    Its joint operator takes several times as long as its sum and its norm.
+    """
+    for node in model.graph:
+        if node.op_type == "LayerNormalization":
+            sum_before = node.inputs[0].producer()
+            if sum_before is not None and sum_before.op_type == "Add":
+                sum_before.op_type = "Sum"
 
 
 @contextmanager

@@ -1,12 +1,15 @@
-"""Layers that compute by the Fourier transform, computed by sliding instead: what ONNX runtimes have."""
+"""Layers as an ONNX runtime does them well: no Fourier transform, attention spelled out."""
+
+import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anylead.nn.diagonal_state_space import DiagonalStateSpace
 from anylead.nn.positional_convolution import PositionalConvolution
+from anylead.nn.transformer import SelfAttention
 
 
 class SlidingPositionalConvolution(nn.Module):
@@ -73,12 +76,47 @@ class SlidingStateSpace(nn.Module):
         return F.conv1d(F.pad(x, (frames - 1, frames - 1)), taps, groups=taps.shape[0])
 
 
-def slide(module: nn.Module) -> None:
-    """Replaces every layer of a module, in place, that computes by the Fourier transform."""
+class SpelledOutAttention(nn.Module):
+    """`SelfAttention` whose mask is one number a frame, added to the scores.
+
+    Exported from torch's own function, the mask would be as large as the scores and be searched for NaN.
+
+    Args:
+        original: Its layers become those of this one.
+    """
+
+    def __init__(self, original: SelfAttention) -> None:
+        super().__init__()
+        self.heads = original.heads
+        self.query, self.key, self.value = original.query, original.key, original.value
+        self.output = original.output
+
+    def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B T D"]:
+        """Mixes time; frames where `mask` is False are not attended to, as long as there are others."""
+        query, key, value = (
+            project(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )
+        scores = (query / math.sqrt(query.shape[3])) @ key.mT
+        if mask is not None:
+            scores = scores + torch.where(mask, 0.0, _ABSENT)[:, None, None, :]
+        mixed = scores.softmax(dim=-1) @ value
+        joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return joined
+
+
+_ABSENT = -1e30
+"""Makes a weight of exactly 0, and no NaN where every frame is absent."""
+
+
+def simplify(module: nn.Module) -> None:
+    """Replaces, in place, every layer of a module that has a plainer form here."""
     for name, child in module.named_children():
         if isinstance(child, PositionalConvolution):
             setattr(module, name, SlidingPositionalConvolution(child))
         elif isinstance(child, DiagonalStateSpace):
             setattr(module, name, SlidingStateSpace(child))
+        elif isinstance(child, SelfAttention):
+            setattr(module, name, SpelledOutAttention(child))
         else:
-            slide(child)
+            simplify(child)
