@@ -10,6 +10,7 @@ from anylead.cli import (
     demo,
     evaluate,
     export_fairseq,
+    export_onnx,
     export_hub,
     finetune,
     import_checkpoint,
@@ -26,6 +27,7 @@ from anylead.workflows import demo as demo_workflow
 from anylead.workflows import embed as embed_workflow
 from anylead.workflows import evaluate as evaluate_workflow
 from anylead.workflows import export_fairseq as export_fairseq_workflow
+from anylead.workflows import export_onnx as export_onnx_workflow
 from anylead.workflows import export_hub as export_hub_workflow
 from anylead.workflows import finetune as finetune_workflow
 from anylead.workflows import import_checkpoint as import_workflow
@@ -43,6 +45,7 @@ PAIRS = [
     (import_checkpoint.ImportCheckpointArguments, import_workflow.ImportCheckpointConfig),
     (export_fairseq.ExportFairseqArguments, export_fairseq_workflow.ExportFairseqConfig),
     (export_hub.ExportHubArguments, export_hub_workflow.ExportHubConfig),
+    (export_onnx.ExportOnnxArguments, export_onnx_workflow.ExportOnnxConfig),
     (suite_arguments.SuiteArguments, suite.SuiteConfig),
     (suite_arguments.EmbeddingsArguments, suite.EmbeddingsConfig),
     (suite_arguments.ConditionsArguments, conditions.ConditionsConfig),
