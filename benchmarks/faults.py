@@ -83,7 +83,7 @@ def wait_for(out: Path, process: subprocess.Popen[str], steps: int) -> None:
     deadline = time.monotonic() + LIMIT_S
     while len(read_run_log(out)) < steps:
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the run ended before step {steps}: {finish(process)[1][-2000:]}")
+            raise RuntimeError(f"the run ended before step {steps}: {finish(process)[1][:3000]}")
         time.sleep(0.005)
 
 
@@ -132,6 +132,10 @@ class Faults:
             assert code == 0, said
             self.reference[processes] = out
 
+    def nameless(self, text: str) -> str:
+        """Returns what was said without the folder of this machine."""
+        return text.replace(f"{self.folder}/", "")
+
     def case(
         self,
         name: str,
@@ -160,7 +164,10 @@ class Faults:
             "exit_code_again": again,
             "steps_in_log": [entry["step"] for entry in read_run_log(out)] == list(range(1, STEPS + 1)),
         }
-        result |= compared(out, self.reference[after]) if again == 0 else {"said": told[:1500]}
+        passed_over = next((text for text in told.splitlines() if "it is passed over" in text), None)
+        if passed_over:
+            result["sentence_again"] = self.nameless(passed_over)
+        result |= compared(out, self.reference[after]) if again == 0 else {"said": self.nameless(told)[:1500]}
         if "Traceback" in told or (code not in (0, -9) and before == 1 and "Traceback" in said):
             result["traceback"] = True
         print(json.dumps(result), flush=True)
@@ -211,7 +218,9 @@ def disk_full(faults: Faults) -> dict[str, Any]:
         "case": "disk full",
         "processes": [2, 2],
         "exit_code": code,
-        "sentence": next((text for text in said.splitlines() if "could not be written" in text), None),
+        "sentence": next(
+            (faults.nameless(text) for text in said.splitlines() if "could not be written" in text), None
+        ),
         "exit_code_again": again,
         **compared(out, faults.reference[2]),
     }

@@ -2,6 +2,8 @@
 
     python benchmarks/step.py --out benchmarks/results/step.json [--only mini] [--steps 3] [--threads 2]
 
+An older version is measured by the same file: with its `src` in front on PYTHONPATH and --systems float32.
+
 For each size (tiny, mini, base) and precision: segments a second, the operations counted (`counted_flops`),
 their share of the matrix-product rate measured around each step (2048 x 2048, best of five, in float32), peak
 memory and where the time goes by stage. The yardstick (benchmarks/yardstick.py) is the same step as the
@@ -39,8 +41,17 @@ from anylead.nn.keyed_random import DrawKey
 from anylead.objectives import W2VCMSC, W2VCMSCConfig, build_objective
 from anylead.provenance import environment, write_json
 
+try:
+    from anylead.engine import keep_freed_memory
+except ImportError:  # an older version
+
+    def keep_freed_memory() -> None:
+        """Nothing: what is measured had no such thing."""
+
+
 SAMPLES = 2500
 SEGMENTS = {"tiny": 128, "mini": 64, "base": 32}
+SYSTEMS = ("float32", "bfloat16", "yardstick")
 YARDSTICK_SEGMENTS = {"tiny": 128, "mini": 64, "base": 16}
 
 
@@ -119,7 +130,8 @@ def anylead_step(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
         lambda step: [batch],
         total_steps=10_000,
         schedule=Constant(),
-        precision=case.system,  # type: ignore
+        # Versions before there was a choice know no such argument.
+        **({} if case.system == "float32" else {"precision": case.system}),  # type: ignore
     )
     return lambda: next(updates).floats(), lambda: staged(
         encoder, objective, optimizer, lambda: next(updates)
@@ -212,8 +224,6 @@ def work(case: Case, steps: int, threads: int) -> dict[str, Any]:
     """Times one case in this process."""
     torch.set_num_threads(threads)
     if case.system != "yardstick":
-        from anylead.engine.allocator import keep_freed_memory
-
         keep_freed_memory()
     step, in_stages = yardstick_step(case) if case.system == "yardstick" else anylead_step(case)
     torch.mm(torch.randn(2048, 2048), torch.randn(2048, 2048))
@@ -301,6 +311,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", nargs="*", default=list(SEGMENTS), choices=list(SEGMENTS))
+    parser.add_argument("--systems", nargs="*", default=list(SYSTEMS), choices=list(SYSTEMS))
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
@@ -313,11 +324,7 @@ def main() -> None:
             )
         )
         return
-    cases = [
-        Case(size=size, system=system)
-        for size in options.only
-        for system in ("float32", "bfloat16", "yardstick")
-    ]
+    cases = [Case(size=size, system=system) for size in options.only for system in options.systems]
     rounds: dict[Case, list[dict[str, Any]]] = {case: [] for case in cases}
     for _ in range(options.rounds):
         for case in cases:
@@ -332,7 +339,7 @@ def main() -> None:
     }
     print(json.dumps(result["ratios"], indent=1))
     if options.out is not None:
-        write_json(options.out, result)
+        write_json(options.out, {"command": f"python benchmarks/step.py {' '.join(sys.argv[1:])}", **result})
 
 
 if __name__ == "__main__":

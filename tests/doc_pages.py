@@ -48,12 +48,13 @@ def blocks(page: Path) -> list[Block]:
 
 
 def anylead_commands(page: Path) -> Iterator[list[str]]:
-    """Yields the words after ``anylead`` of each command on a page that is given in full."""
+    """Yields the words after ``anylead`` of each command of a page that is given in full, or to torchrun."""
     for block in blocks(page):
         for command in block.commands:
             placeholder = re.search(r"\[--|\.\.\.|\|", command.split(" || ")[0])
-            if command.startswith("anylead ") and not placeholder:
-                yield shlex.split(command.split(" || ")[0], comments=True)[1:]
+            if re.match(r"(torchrun .* -m )?anylead ", command) and not placeholder:
+                words = shlex.split(command.split(" || ")[0], comments=True)
+                yield words[words.index("anylead") + 1 :]
 
 
 def run_page(page: Path) -> None:

@@ -59,7 +59,7 @@ def code_commit() -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """Returns what a reader needs to repeat a run: versions, host, threads, time."""
+    """Returns what a reader needs to repeat a run: versions, platform, cores, command, time."""
     packages = {}
     for name in ("torch", "numpy", "scipy", "scikit-learn", "pyarrow"):
         try:

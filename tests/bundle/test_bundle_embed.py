@@ -178,6 +178,11 @@ def test_a_file_is_read_and_embeds_as_its_record(bundle, tmp_path):
         (signal(5, 2).T, {"fs": 500, "leads": "I,II"}, "is it transposed"),
         (signal(5, 1) + 400, {"fs": 500, "leads": "I"}, "are these microvolts"),
         (record(5), {"batch_size": 0}, "got batch_size=0"),
+        (
+            signal(5, 1)[:, :5],
+            {"fs": 500, "leads": "I"},
+            "its 5 samples at 500 Hz are too few for the encoder",
+        ),
     ],
 )
 def test_misuse_is_answered_with_a_sentence(bundle, x, options, message):

@@ -1,10 +1,14 @@
 """A bundle on disk: the same bits back, one sentence for everything that is wrong, nothing half-written."""
 
 import json
+import socket
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import hub_mixin
 from safetensors.torch import load_file, save_file
 
 import anylead
@@ -97,7 +101,7 @@ def test_the_card_says_what_it_is_and_what_it_is_not_for(saved):
     assert "`rhythm` | linear | 2 | I, II" in card
     assert "not a medical device" in card
     assert "biometrics" in card
-    assert '"auroc": 0.5' in card
+    assert "| auroc | 0.5 |" in card
 
 
 def test_the_preparation_for_other_libraries_is_that_of_the_manifest(saved):
@@ -232,6 +236,118 @@ def test_a_repository_is_fetched_and_its_absence_is_a_sentence(saved, monkeypatc
     monkeypatch.setattr(folder, "snapshot_download", offline)
     with pytest.raises(BundleError, match=r"the Hugging Face Hub did not give it \(no route to host\)"):
         Bundle.from_pretrained("somebody/ecg")
+
+
+class LeavesMark:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def plant_code(folder, mark):
+    """Puts into a folder what other libraries would run, or unpickle, and would leave a mark."""
+    for name in ("modeling.py", "modeling_anylead.py", "configuration.py", "__init__.py", "bundle.py"):
+        (folder / name).write_text(f"open({str(mark)!r}, 'w').close()\n")
+    for name in ("pytorch_model.bin", "model.pt", "model.pkl", "optimizer.pt"):
+        torch.save(LeavesMark(mark), folder / name)
+
+
+def test_nothing_that_comes_with_a_bundle_is_run(saved, tmp_path, monkeypatch):
+    mark = tmp_path / "ran"
+    plant_code(saved, mark)
+    monkeypatch.chdir(saved)
+    assert anylead.load(saved).fingerprint() == make_bundle().fingerprint()
+    assert anylead.load(".").embed(np.zeros((1, 4000)), fs=500, leads="I").shape == (1, 32)
+    change(saved, auto_map={"AutoModel": "modeling.Model"})
+    with pytest.raises(BundleError, match="unknown name auto_map"):
+        anylead.load(saved)
+    assert not mark.exists()
+    torch.load(saved / "model.pt", weights_only=False)
+    assert mark.exists(), "the trap itself works"
+
+
+def test_weights_that_would_have_to_be_unpickled_are_none(saved, tmp_path):
+    plant_code(saved, tmp_path / "ran")
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"incomplete, model\.safetensors is missing"):
+        anylead.load(saved)
+    torch.save(LeavesMark(tmp_path / "ran"), saved / "model.safetensors")
+    with pytest.raises(BundleError, match=r"model\.safetensors cannot be read"):
+        anylead.load(saved)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_only_what_a_bundle_is_made_of_is_fetched(saved, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(folder, "snapshot_download", lambda name, **given: asked.update(given) or str(saved))
+    anylead.load("somebody/ecg")
+    assert not [name for name in asked["allow_patterns"] if name.endswith((".py", ".bin", ".pt", "*"))]
+
+
+def test_a_folder_is_saved_loaded_and_used_without_a_network(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("somebody asked the network")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    for name in ("create_connection", "getaddrinfo", "gethostbyname"):
+        monkeypatch.setattr(socket, name, refuse)
+    make_bundle().save_pretrained(tmp_path / "bundle")
+    assert anylead.load(tmp_path / "bundle").embed(np.zeros((1, 4000)), fs=500, leads="I").shape == (1, 32)
+    with pytest.raises(AssertionError, match="asked the network"):
+        socket.create_connection(("localhost", 9))
+
+
+class FakeApi:
+    """The Hub: keeps what it gets, unless `fails` says otherwise."""
+
+    got: dict[str, object]
+    fails: Exception | None = None
+
+    def __init__(self, token=None):
+        pass
+
+    def create_repo(self, repo_id, **options):
+        if self.fails is not None:
+            raise self.fails
+        return SimpleNamespace(repo_id=repo_id)
+
+    def upload_folder(self, *, repo_id, folder_path, **options):
+        self.got[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
+        return f"https://hub.example/{repo_id}"
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.setattr(FakeApi, "got", {}, raising=False)
+    monkeypatch.setattr(hub_mixin, "HfApi", FakeApi)
+    return FakeApi
+
+
+def test_what_is_pushed_is_what_is_saved(hub, tmp_path):
+    files = ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
+    assert make_bundle().push_to_hub("me/a", private=True) == "https://hub.example/me/a"
+    address = make_bundle().save_pretrained(tmp_path / "b", push_to_hub=True, repo_id="me/b")
+    assert address == "https://hub.example/me/b"
+    make_bundle().save_pretrained(tmp_path / "c", push_to_hub=True)
+    assert hub.got == dict.fromkeys(("me/a", "me/b", "c"), files)
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == files
+    assert make_bundle().save_pretrained(tmp_path / "d") is None
+    assert "d" not in hub.got
+
+
+def test_a_hub_that_refuses_is_one_sentence_and_what_was_saved_is_there(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(FakeApi, "fails", ConnectionError("no route to host.\nmore"))
+    message = (
+        r"^me/b: could not be pushed to the Hugging Face Hub \(no route to host\); check .* try again\.$"
+    )
+    with pytest.raises(BundleError, match=message):
+        make_bundle().save_pretrained(tmp_path / "b", push_to_hub=True, repo_id="me/b")
+    assert anylead.load(tmp_path / "b").fingerprint() == make_bundle().fingerprint()
 
 
 def test_saving_replaces_a_bundle_and_nothing_else(saved, tmp_path):

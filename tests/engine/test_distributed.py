@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from anylead.engine.distributed import Processes, joined_processes
-from anylead.errors import ConfigError, FileError
+from anylead.errors import ConfigError, FileError, TrainingError
 from anylead.nn.across import ALONE
 from anylead.preparation import Preparation
 from anylead.sources.synthetic import Synthetic
@@ -83,6 +84,23 @@ def test_without_a_launcher_there_is_one_process(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with joined_processes(accelerator=False) as processes:
         assert processes == Processes()
+
+
+def test_a_group_that_is_there_is_used_and_left_and_one_of_it_that_is_gone_is_told(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/met", rank=0, world_size=1)
+    try:
+        with joined_processes(accelerator=False) as processes:
+            assert (processes.rank, processes.world_size, processes.abandoned) == (0, 1, False)
+        sentence = (
+            r"process 0: another process of the run is gone \(Connection closed by peer\); see what it said"
+        )
+        with pytest.raises(TrainingError, match=sentence), joined_processes(accelerator=False):
+            raise RuntimeError("Connection closed by peer\nmore")
+        with pytest.raises(RuntimeError, match="another matter"), joined_processes(accelerator=False):
+            raise RuntimeError("another matter")
+        assert dist.is_initialized()
+    finally:
+        dist.destroy_process_group()
 
 
 def test_variables_that_make_no_sense_are_refused(monkeypatch):

@@ -109,7 +109,13 @@ def test_each_disturbance_has_a_figure_with_the_clean_score():
         },
         "old": {"muscle": [(24.0, interval(0.6))]},
     }
-    section = robustness_section(curves, clean={"new": interval(0.8)}, notes=["First."])
+    section = robustness_section(
+        curves,
+        clean={"new": interval(0.8)},
+        recordings={"gain": {0.5: 40, 2.0: 40}, "muscle": {24.0: 40, -6.0: 31}},
+        clean_recordings=40,
+        notes=["First."],
+    )
     assert [figure.caption for figure in section.figures] == ["Muscle noise", "Gain error", "Tremor"]
     muscle, gain, _ = section.figures
     # In rising order; the clean score is a line, and a point where nothing is done.
@@ -120,6 +126,11 @@ def test_each_disturbance_has_a_figure_with_the_clean_score():
     assert table.columns == ("System", "Clean", "-6 dB", "24 dB")
     assert table.rows[1] == ("old", "not evaluated", "not evaluated", interval(0.6))
     assert section.notes[0] == "First."
+    # A level that is judged on other recordings does not lie on the curve.
+    assert "Judged on 40 recordings." in section.notes
+    other = "Muscle noise, judged on other recordings, so that these levels do not compare: -6 dB: 31."
+    assert other in section.notes
+    assert not any(note.startswith("Gain error, judged") for note in section.notes)
 
 
 def test_nothing_disturbed_is_an_empty_section():

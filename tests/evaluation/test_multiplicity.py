@@ -11,6 +11,7 @@ from anylead.evaluation.multiplicity import (
     bootstrap_p_value,
     corrected,
     holm,
+    reads_as,
     resamples_needed,
 )
 from anylead.evaluation.results import Difference, Interval
@@ -108,6 +109,16 @@ def test_pre_training_helps_only_against_all_baselines():
     assert not beats_all(corrected([clear, replace(clear, interval=Interval(value=None), p_value=None)]))
     assert not beats_all([clear])
     assert not beats_all([])
+
+
+def test_a_difference_reads_as_better_worse_or_not_shown():
+    better, worse, open_question = corrected(
+        [difference(0.1, 0.3), difference(-0.3, -0.1), difference(-0.1, 0.3)]
+    )
+    assert [reads_as(one) for one in (better, worse, open_question)] == ["better", "worse", "not shown"]
+    assert reads_as(replace(worse, metric="eer")) == "better"
+    assert reads_as(replace(worse, p_holm=0.2)) == "not shown"
+    assert reads_as(difference(-0.3, -0.1)) == "not shown"
 
 
 def test_less_error_is_better():

@@ -171,6 +171,20 @@ def test_the_rows_of_a_table_are_corrected_together(tmp_path):
     assert alone.p_holm == pytest.approx(alone.p_value)
 
 
+def test_a_question_that_is_asked_once_has_one_answer(tmp_path):
+    """Its row is corrected with the other answers, not as a table of one row by itself."""
+    a = [classification("mine", 1.1, seed=1), identification("mine", [1, 2] * 20, patients=PATIENTS[:40])]
+    b = [classification("theirs", 1.0, seed=2), identification("theirs", [2, 1] * 20, patients=PATIENTS[:40])]
+    part = compare(tmp_path, a, b)
+    rows = {(one.task, one.metric): one for one in part.differences}
+    assert len(part.means) == 2
+    for mean in part.means:
+        row = rows[mean.task, mean.metric]
+        assert (row.p_value, row.p_holm, row.verdict) == (mean.p_value, mean.p_holm, mean.verdict)
+    assert min(one.p_holm - one.p_value for one in part.means) >= 0.0
+    assert max(one.p_holm - one.p_value for one in part.means) > 0.0
+
+
 def test_what_is_better_is_found_and_what_is_the_same_is_identical(tmp_path):
     a = [classification("mine", 3.0, seed=1), classification("baseline", 1.0, seed=5)]
     b = [classification("theirs", 0.0, seed=2), classification("baseline", 1.0, seed=5)]

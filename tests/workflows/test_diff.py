@@ -59,12 +59,26 @@ def test_the_answer_comes_first_and_is_written(two, tmp_path):
     assert comparison.summary[3].startswith(
         "Paired on what both judged: 40 to 80 recordings of 20 to 40 patients."
     )
+    assert comparison.summary[3].endswith("shown where p is below 0.05 and the interval leaves out zero.")
     page = (tmp_path / "out" / "diff.html").read_text()
     assert all(sentence in page for sentence in comparison.summary)
     assert "Systems of the same name in both reports" in page
     plain = json.loads((tmp_path / "out" / "diff.json").read_text())
     assert plain["results"][0]["summary"] == list(comparison.summary)
     assert plain["results"][0]["paired"]["differences"][0]["pair"] == {"a": "mine", "b": "theirs"}
+
+
+def test_conditions_are_called_what_they_are_in_the_reports(tmp_path):
+    a = report(tmp_path / "a", *blocks("mine", 3.0, 1, "clean", "lead-set-2", "lead-set-I"))
+    b = report(
+        tmp_path / "b", *blocks("theirs", 0.5, 2, "clean", "lead-set-2", "lead-set-I"), judged="theirs"
+    )
+    compare(a, b, out=tmp_path / "out")
+    page = (tmp_path / "out" / "diff.html").read_text()
+    for name in ("as recorded", "2 leads", "lead I"):
+        assert f'<th scope="row" role="rowheader">{name}</th>' in page
+    assert "80 recordings, 40 patients" in page
+    assert "lead-set" not in page
 
 
 def test_the_same_command_gives_the_same_numbers(two):

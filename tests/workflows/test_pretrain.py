@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -16,11 +17,12 @@ import torch
 import yaml
 
 from anylead.bundle import load
+from anylead.cli import dispatch, main
 from anylead.config import read_yaml, to_plain
 from anylead.encoders import ConvTransformerConfig
-from anylead.engine import AdamWConfig, WarmupCosine, read_run_log
+from anylead.engine import AdamWConfig, WarmupCosine, read_run_log, save_checkpoint
 from anylead.engine.checkpoint import checkpoints
-from anylead.errors import CheckpointError, ConfigError, TrainingError
+from anylead.errors import CheckpointError, ConfigError, FileError, TrainingError
 from anylead.feed import PairFeed, PairFeedConfig
 from anylead.objectives import W2VCMSCConfig
 from anylead.preparation import Preparation
@@ -203,6 +205,54 @@ def test_a_damaged_last_checkpoint_costs_only_the_steps_since_the_one_before(
     assert_equal_runs(config.out, tmp_path / "straight")
 
 
+def test_a_full_disk_is_told_and_the_run_goes_on_from_the_checkpoint_before(
+    config, tmp_path, monkeypatch
+) -> None:
+    often = replace(config, checkpoint_minutes=0.0)
+    pretrain(replace(often, out=tmp_path / "straight"), progress=False)
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def full_at(state, folder):
+        if state.step == 6:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        return save_checkpoint(state, folder)
+
+    monkeypatch.setattr("anylead.workflows.pretrain.save_checkpoint", full_at)
+    try:
+        with pytest.raises(FileError, match=r"checkpoint-00000006.pt: could not be written .*make room"):
+            pretrain(often, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert checkpoints(config.out / "checkpoints")[-1].name == "checkpoint-00000005.pt"
+    monkeypatch.undo()
+    pretrain(often, progress=False)
+    assert_equal_runs(config.out, tmp_path / "straight")
+
+
+def test_a_run_ends_where_it_is_asked_to(config) -> None:
+    answers = iter([False, False, True])
+    result = pretrain(config, progress=False, stop=lambda: next(answers))
+    assert (result.step, result.finished, result.by_user) == (3, False, False)
+    assert checkpoints(config.out / "checkpoints")[-1].name == "checkpoint-00000003.pt"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_the_command_has_worked_when_the_system_stops_it_and_not_when_the_user_does(
+    config, monkeypatch, capsys, number, code
+) -> None:
+    recipe = config.out.with_suffix(".yaml")
+    plain = {k: v for k, v in to_plain(config).items() if k not in ("stores", "out")}
+    recipe.write_text(yaml.safe_dump(plain))
+    stop_during(6, monkeypatch, number)
+    monkeypatch.setattr(dispatch, "_log_to_stderr", lambda: None)
+    store, out = str(config.stores[0]), str(config.out)
+    assert main(["pretrain", "--recipe", str(recipe), "--store", store, "--out", out]) == code
+    stopped = len(read_run_log(config.out))
+    assert 1 <= stopped <= 7
+    assert f"stopped after step {stopped} of 12; the same command continues" in capsys.readouterr().out
+
+
 def test_epochs_become_steps(config) -> None:
     # Ten pairs, six a step.
     result = pretrain(replace(config, steps=None, epochs=3.0), progress=False)
@@ -291,6 +341,8 @@ def test_cuda_where_there_is_none_is_refused(config, monkeypatch) -> None:
     [
         ({"stores": ()}, "no store was given; name at least one"),
         ({"steps": 0}, "steps is 0; give a number of at least 1"),
+        ({"workers": 0}, "workers is 0; give a number of at least 1"),
+        ({"workers": 2}, "workers is 2 and is for backend ray; with torchrun, start torchrun --nproc-per-no"),
         ({"log_every": 0}, "log_every is 0; give a number of at least 1"),
         ({"epochs": 0.0}, "epochs is 0 and checkpoint_minutes 5; epochs must be above 0"),
         (

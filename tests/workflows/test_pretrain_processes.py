@@ -1,12 +1,14 @@
-"""anylead pretrain in several processes, as torchrun starts it, and what is left when some are killed.
+"""anylead pretrain in several processes, as torchrun and Ray start it, and what is left when some are killed.
 
 benchmarks/faults.py does more of this, more often.
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -87,15 +89,15 @@ def close_runs(a: Path, b: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(store, tmp_path_factory) -> Path:
-    """A run of one process that nothing happened to."""
-    out = tmp_path_factory.mktemp("alone") / "run"
-    done = run(command(ONE, store, out, steps=60))
+def together(store, tmp_path_factory) -> Path:
+    """A run of two processes that nothing happened to; test_distributed.py says that it is that of one."""
+    out = tmp_path_factory.mktemp("together") / "run"
+    done = run(command(TWO, store, out, steps=60))
     assert done.returncode == 0, done.stderr
     return out
 
 
-def test_one_of_two_is_killed_and_one_process_goes_on(store, alone, tmp_path):
+def test_one_of_two_is_killed_and_one_process_goes_on(store, together, tmp_path):
     out = tmp_path / "run"
     # A checkpoint after every step, so that the kill falls before, into or behind the writing of one.
     launcher = started(command(TWO, store, out, steps=60, checkpoint_minutes=0.0, log_every=1), out, steps=10)
@@ -108,12 +110,14 @@ def test_one_of_two_is_killed_and_one_process_goes_on(store, alone, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"goes on after step {saved} of 60" in done.stderr
     assert [line["step"] for line in lines(out)] == list(range(1, 61))
-    close_runs(out, alone)
+    close_runs(out, together)
 
 
-def test_asked_to_stop_two_processes_finish_the_step_and_two_go_on(store, alone, tmp_path):
+def test_asked_to_stop_two_finish_the_step_and_go_on_bit_equal_from_the_checkpoint_that_can_be_read(
+    store, together, tmp_path
+):
     out = tmp_path / "run"
-    launcher = started(command(TWO, store, out, steps=60, log_every=1), out, steps=5)
+    launcher = started(command(TWO, store, out, steps=60, checkpoint_minutes=0.0, log_every=1), out, steps=5)
     for rank in ranks_of(launcher):
         os.kill(rank, signal.SIGTERM)
     said = ended(launcher)
@@ -121,6 +125,72 @@ def test_asked_to_stop_two_processes_finish_the_step_and_two_go_on(store, alone,
     stopped = len(lines(out))
     assert f"stopped after step {stopped} of 60" in said
     assert said.count("the same command continues") == 1, "one process speaks for all"
+    last = checkpoints(out / "checkpoints")[-1]
+    assert last.name == f"checkpoint-{stopped:08d}.pt"
+    last.write_bytes(last.read_bytes()[:5000])
     done = run(command(TWO, store, out, steps=60))
     assert done.returncode == 0, done.stderr
-    close_runs(out, alone)
+    assert f"{last.name}: cannot be read" in done.stderr
+    assert f"goes on after step {stopped - 1} of 60" in done.stderr
+    assert content(out) == content(together)
+
+
+def small_files() -> None:
+    """Gives a process the error of a full disk where it writes much."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_where_the_disk_is_full_no_process_waits_for_the_one_that_writes(store, tmp_path):
+    line = command(TWO, store, tmp_path / "run", steps=60, checkpoint_minutes=0.0)
+    done = subprocess.run(
+        line, capture_output=True, text=True, timeout=LIMIT_S, check=False, preexec_fn=small_files
+    )
+    assert done.returncode == 1
+    assert "checkpoint-00000001.pt: could not be written" in done.stderr
+    assert "process 1: stops because the main process failed" in done.stderr
+
+
+RAY = """
+import sys
+from anylead.cli import main
+from anylead.workflows.pretrain_ray import cluster
+with cluster(2):
+    print(*[main(command.split()) for command in sys.argv[1:]])
+"""
+
+
+@pytest.mark.slow
+def test_ray_gives_what_torchrun_gives_and_tells_a_mistake_in_a_sentence(store, together, tmp_path):
+    out, wrong = tmp_path / "run", tmp_path / "wrong"
+    right = command(["--backend", "ray", "--workers", "2"], store, out, steps=60)
+    mistaken = command(["--backend", "ray"], store, wrong, steps=60, encoder="tiny")
+    words = [" ".join(["pretrain", *(w for w in line if w != "pretrain")]) for line in (mistaken, right)]
+    with tempfile.TemporaryDirectory() as short:  # its sockets must have short names
+        surroundings = {
+            **os.environ,
+            "HOME": short,
+            "RAY_TMPDIR": short,
+            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+            "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", RAY, *words],
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            timeout=2 * LIMIT_S,
+            check=False,
+        )
+    assert done.stdout.splitlines()[-1:] == ["2 0"], done.stderr
+    assert f"{out / 'bundle'}: trained for 60 steps" in done.stdout
+    assert content(out) == content(together)
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in together.iterdir())
+    # What the worker raised, and no more.
+    assert (
+        "anylead pretrain: pretrain: the stores have 100 Hz and the encoder is built for 500 Hz"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    assert not wrong.exists()
+    assert "10 pairs of 10 recordings are fed." in done.stderr, "what the first worker says is passed on"

@@ -11,8 +11,10 @@ from downstream_setup import make_bundle, make_store
 
 from anylead.errors import ConfigError, InputError
 from anylead.evaluation.conditions import condition, conditions_of
+from anylead.evaluation.results import Interval
 from anylead.store import Store
 from anylead.workflows.diff import DiffConfig, diff
+from anylead.workflows.export_hub import ExportHubConfig, export_hub
 from anylead.workflows.selection import Selection
 from anylead.workflows.suite import EmbeddingsConfig, SuiteConfig, leads, readouts, robustness, suite
 from anylead.workflows.suite.contest import contest_of
@@ -84,6 +86,47 @@ def test_a_quick_report_holds_the_judged_encoder_two_untrained_ones_and_hand_mad
     assert "Does pre-training help?" in titles
     assert "Fixed lead sets" in titles
     assert "Whose heart is it?" in titles
+    page = (quick[0].out / "report.html").read_text()
+    assert page.count("In brackets: 95 % interval over patients.") == 1
+    assert titles[1] == "How to read this page"
+    tables = {one["caption"]: one for section in report["sections"] for one in section["tables"]}
+    assert "Micro AUPRC" in tables["All systems, the best macro AUROC first"]["columns"]
+    assert all("networks trained with labels" in told for told in (report["summary"][3], page))
+
+
+def test_the_seeds_of_untrained_encoders_stand_apart(quick):
+    report = read_report(quick[0].out)
+    (table,) = [
+        one
+        for section in report["sections"]
+        for one in section["tables"]
+        if one["caption"] == "Macro AUROC of untrained encoders: variation between seeds"
+    ]
+    scores = [
+        result["macro_auroc"]["value"]
+        for result in report["results"]
+        if result.get("system") in ("untrained 0, probe", "untrained 1, probe")
+        and result["lead_set"] == "as recorded"
+    ]
+    ends = f"{min(scores):.3f} to {max(scores):.3f}"
+    assert table["rows"] == [["as the judged encoder", f"{np.mean(scores):.3f}", ends, "2"]]
+
+
+def test_classes_that_are_not_judged_are_named(quick):
+    skipped = contest_of(quick[0]).task.skipped
+    assert skipped
+    told = f"positive training recordings or one outcome only in the test: {', '.join(skipped)}."
+    (section,) = [one for one in read_report(quick[0].out)["sections"] if one["title"] == "Classification"]
+    assert any(note.endswith(told) for note in section["notes"])
+
+
+def test_without_whitening_the_claim_on_persons_rests_on_plain_cosine(quick):
+    # Recordings of one window: there is no scatter between windows.
+    report = read_report(quick[0].out)
+    claims = report["results"][-1]["claims"]["Identification"]
+    assert {one["a"] for one in claims} == {"mine, cosine"}
+    (section,) = [one for one in report["sections"] if one["title"] == "Whose heart is it?"]
+    assert section["notes"][0].startswith("The claim rests on cosine: no training recording has two windows")
 
 
 def test_no_claim_is_made_unless_every_baseline_is_beaten(quick):
@@ -144,6 +187,34 @@ def test_a_full_report_has_every_baseline_and_every_part(full):
     for part in ("read-out", "any leads", "label budgets", "robustness", "leakage"):
         assert part in titles.lower(), (part, titles)
     assert (full[0].out / "leads.csv").is_file()
+    counts = next(one["any_leads_recordings"] for one in report["results"] if "any_leads_recordings" in one)
+    task = contest_of(full[0]).task
+    assert counts["test"]["recordings"] + counts["test"]["left_out"] == len(task.parts["test"])
+    levels = next(one["recordings"] for one in report["results"] if "robustness" in one)
+    assert levels["clean"] == len(task.parts["test"])
+    assert set(levels["wander"].values()) == {levels["clean"]}
+
+
+def test_a_report_becomes_the_card_of_the_bundle_it_is_about(place, full, quick, tmp_path):
+    bundle = place / "mine" / "bundle"
+    export_hub(ExportHubConfig(bundle=bundle, out=tmp_path / "released", report=full[0].out))
+    card = (tmp_path / "released" / "README.md").read_text()
+    report = read_report(full[0].out)
+    # What follows from few conditions of the fixture is named as missing, with everything else.
+    assert all(f"- {sentence}" in card for sentence in report["summary"])
+    probe = next(one for one in report["results"] if one.get("system") == "mine, probe")
+    found = Interval(**probe["macro_auroc"])
+    assert f"| **this encoder, probe** | {found} |" in card
+    assert f"{probe['records']} test recordings of {probe['patients']} patients" in card
+    claims = report["results"][-1]["claims"]["Classification"]
+    told = [line for line in card.split("### Each class")[0].splitlines() if "(baseline)" in line]
+    assert sum(int(line.split(" of ")[-1].split()[0]) for line in told) == len(claims)
+    for kind in ("supervised ResNet-1D", "supervised S4", "untrained", "hand-made", "same architecture"):
+        assert any(line.startswith(f"| {kind}") for line in told), kind
+    assert "anylead synthetic patients" in card
+    assert "these numbers say nothing about real ECGs" in card
+    done = export_hub(ExportHubConfig(bundle=bundle, out=tmp_path / "quick", report=quick[0].out))
+    assert "no any-lead curve" in done.notes[0]
 
 
 def test_embeddings_of_another_model_get_the_same_report(place, full):
@@ -165,6 +236,7 @@ def test_embeddings_of_another_model_get_the_same_report(place, full):
     report = read_report(config.out)
     assert {"theirs, probe", "hand-made features, probe"} <= systems(report)
     assert "Missing from this report." in "\n".join(lines)
+    assert any(line.startswith("Not among the baselines: untrained encoders") for line in lines)
     compared = diff(DiffConfig(a=full[0].out, b=config.out, resamples=100))
     assert compared.summary
 
@@ -195,7 +267,9 @@ def test_a_gain_changes_weights_and_not_biases(place, quick):
 def test_a_store_without_labels_still_gets_its_other_parts(place, tmp_path, quick):
     config = replace(quick[0], out=tmp_path / "out", minimum_positives=10_000)
     told = "\n".join(suite(config))
-    assert "none of the 26 scored classes has 10000 positives" in told
+    # One sentence for all parts that lack the same thing.
+    assert told.count("none of the 26 scored classes has 10000 positives") == 1
+    assert "Classification; Fixed lead sets: none of the 26 scored classes" in told
     titles = [section["title"] for section in read_report(config.out)["sections"]]
     assert "Whose heart is it?" in titles
     assert "Fixed lead sets" not in titles

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from anylead.batch import Batch
 from anylead.bundle.card import model_card
-from anylead.bundle.folder import atomic_folder, find_folder, read_manifest, read_weights, write_files
+from anylead.bundle.folder import (
+    atomic_folder,
+    find_folder,
+    not_pushed,
+    read_manifest,
+    read_weights,
+    write_files,
+)
 from anylead.bundle.inference import Window, WindowRows, cut, record_means, run_windows, stack_rows
 from anylead.bundle.inputs import Recording, as_list, as_records, known_leads
 from anylead.bundle.manifest import BundleManifest
@@ -132,23 +139,46 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
 
         Args:
             save_directory: A new or empty folder, or one that holds a bundle, which is replaced.
-            options: Of `huggingface_hub.PyTorchModelHubMixin.save_pretrained` (``push_to_hub``, ``repo_id``).
+            options: Of `huggingface_hub.PyTorchModelHubMixin.save_pretrained`: ``model_card_kwargs``;
+                ``push_to_hub`` with ``repo_id`` (the folder's name where it is not said) and what
+                `push_to_hub` takes.
 
         Raises:
-            BundleError: If the folder holds something else, or the disk refuses.
+            BundleError: If the folder holds something else, or the disk refuses; or the Hub, and then the
+                folder is complete.
         """
-        if options.get("push_to_hub"):
-            options.setdefault("repo_id", Path(save_directory).name)
+        push, repository = options.pop("push_to_hub", False), options.pop("repo_id", None)
+        card = {"model_card_kwargs": options.pop("model_card_kwargs", None)}
         with atomic_folder(Path(save_directory)) as temporary:
-            url: str | None = super().save_pretrained(temporary, **options)
-        return url
+            super().save_pretrained(temporary, **card)
+        return self.push_to_hub(repository or Path(save_directory).name, **card, **options) if push else None
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Pushes the files that `save_pretrained` writes to the Hugging Face Hub, and returns the address.
+
+        Args:
+            repo_id: Repository, ``owner/name``; made where it does not exist.
+            options: Of `huggingface_hub.PyTorchModelHubMixin.push_to_hub` (``private``, ``token``, ...).
+
+        Raises:
+            BundleError: If the Hub cannot be reached or does not take it.
+        """
+        try:
+            return str(super().push_to_hub(repo_id, **options))
+        except Exception as error:  # its client raises errors of more than one package for networks
+            raise not_pushed(repo_id, error) from error
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_files(save_directory, self.manifest, self.state_dict())
 
     def generate_model_card(self, *args: Any, **options: Any) -> ModelCard:
-        """Returns the card that becomes `README.md`."""
-        return ModelCard(model_card(self.manifest))
+        """Returns the card that becomes `README.md`.
+
+        Args:
+            args: Ignored; `PyTorchModelHubMixin` gives none.
+            options: ``figure`` of `model_card`.
+        """
+        return ModelCard(model_card(self.manifest, figure=options.get("figure")))
 
     @classmethod
     def from_pretrained(
@@ -340,6 +370,11 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
             usable = known_leads(raw, self.encoder.leads)
             unknown |= dict.fromkeys(name for name in raw.leads if name not in usable)
             record = self.preparation(raw)
+            if self.encoder.num_tokens(record.samples) < 1:
+                raise InputError(
+                    f"record {raw.record_id}: its {raw.samples} samples at {raw.sampling_rate_hz:g} Hz are "
+                    "too few for the encoder; give a recording of 1 s or more."
+                )
             found = 0
             for window in self._cut(record, number):
                 found += 1

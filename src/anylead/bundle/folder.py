@@ -131,6 +131,22 @@ def write_files(folder: Path, manifest: BundleManifest, weights: Mapping[str, Te
         (folder / name).write_text(text + "\n", encoding="utf-8")
 
 
+def not_pushed(repository: str, error: Exception, *, kept: Path | None = None) -> BundleError:
+    """Returns what to raise where the Hugging Face Hub did not take a bundle.
+
+    Args:
+        repository: Where to.
+        error: What its client raised.
+        kept: The folder that was to be pushed, where it is still there.
+    """
+    reason = next(iter(str(error).strip().splitlines()), "").rstrip(".") or type(error).__name__
+    later = "try again" if kept is None else f"run `hf upload {repository} {kept}`, for {kept} is complete"
+    return BundleError(
+        f"{repository}: could not be pushed to the Hugging Face Hub ({reason}); check the connection, the "
+        f"token and its rights, then {later}."
+    )
+
+
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder that takes the place of `folder` when the block ends without an error.

@@ -20,7 +20,7 @@ VERBS: dict[str, str] = {
     "evaluate": "score models, with intervals: suite | classify | probe | identify | leads | ...",
     "embed": "turn recordings into vectors",
     "import-checkpoint": "make a bundle of a checkpoint of fairseq-signals or ECG-FM",
-    "export": "write a model in another format: fairseq | onnx",
+    "export": "write a model in another format: fairseq | hub | onnx",
     "view": "draw a recording on ECG paper",
     "info": "say what a file, store, run or bundle is",
     "sources": "list the data sets that can be prepared",

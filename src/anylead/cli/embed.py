@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -26,6 +27,12 @@ class EmbedArguments:
     """Leads to use: I,II or a set (12, 8, 6, 4, 3, 2); by default all the encoder knows."""
     batch_size: int = 64
     """Windows at a time."""
+    runtime: Literal["torch", "onnx"] = "torch"
+    """What runs the encoder."""
+    model: Path | None = None
+    """File from `anylead export onnx` for the runtime onnx; by default model.onnx in the bundle's folder."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the runtime torch: bfloat16 is faster where the processor has it."""
 
 
 def run(argv: list[str]) -> int:
@@ -41,6 +48,9 @@ def run(argv: list[str]) -> int:
             out=given.out,
             leads=leads(given.leads) or None,
             batch_size=given.batch_size,
+            runtime=given.runtime,
+            model=given.model,
+            precision=given.precision,
             progress=True,
         )
     )

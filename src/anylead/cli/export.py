@@ -6,6 +6,8 @@ from anylead.cli.arguments import choose
 
 FORMATS = {
     "fairseq": "a checkpoint for fairseq-signals",
+    "hub": "a folder for the Hugging Face Hub, with a model card",
+    "onnx": "one file for onnxruntime, without torch",
 }
 """Format -> what it is. Its code is `run` in the module ``export_FORMAT``, loaded when it is called."""
 

@@ -53,6 +53,10 @@ class PretrainArguments:
     """CPU threads; runs are bit-equal for equal numbers of them."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto is CUDA where there is one."""
+    backend: Literal["torchrun", "ray"] = "torchrun"
+    """What starts several processes: torchrun, in front of this command, or Ray (the extra anylead[ray])."""
+    workers: int = 1
+    """Processes that Ray starts, on the cluster that RAY_ADDRESS names or on this machine."""
 
 
 def run(argv: list[str]) -> int:

@@ -96,11 +96,12 @@ def joined_processes(*, accelerator: bool) -> Iterator[Processes]:
         ConfigError: If the launcher's variables make no sense, or the processes do not find one another.
     """
     if dist.is_available() and dist.is_initialized():
-        yield Processes(
-            rank=dist.get_rank(),
-            world_size=dist.get_world_size(),
-            local_rank=int(os.environ.get("LOCAL_RANK", 0)),
-        )
+        with _told_when_one_is_gone(dist.get_rank()):
+            yield Processes(
+                rank=dist.get_rank(),
+                world_size=dist.get_world_size(),
+                local_rank=int(os.environ.get("LOCAL_RANK", 0)),
+            )
         return
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     launcher = os.getppid() if dist.is_available() and dist.is_torchelastic_launched() else None
@@ -119,8 +120,16 @@ def joined_processes(*, accelerator: bool) -> Iterator[Processes]:
             f"processes: could not join the others ({told}: {str(error).splitlines()[0]}); start with "
             "torchrun --nproc-per-node N -m anylead pretrain ..., or unset these variables for one process."
         ) from error
-    try:
+    with _told_when_one_is_gone(rank):
         yield Processes(rank=rank, world_size=world_size, local_rank=local_rank, launcher=launcher)
+    # Not on the way out of an error: taking leave of a process that is gone could wait for it for ever.
+    dist.destroy_process_group()
+
+
+@contextmanager
+def _told_when_one_is_gone(rank: int) -> Iterator[None]:
+    try:
+        yield
     except RuntimeError as error:
         if isinstance(error, AnyleadError) or not _says_that_a_process_is_gone(error):
             raise
@@ -128,8 +137,6 @@ def joined_processes(*, accelerator: bool) -> Iterator[Processes]:
             f"process {rank}: another process of the run is gone ({str(error).splitlines()[0][:120]}); "
             "see what it said, and start again with the same command to go on from the last checkpoint."
         ) from error
-    # Not on the way out of an error: taking leave of a process that is gone could wait for it for ever.
-    dist.destroy_process_group()
 
 
 def _says_that_a_process_is_gone(error: RuntimeError) -> bool:

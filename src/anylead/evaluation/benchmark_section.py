@@ -14,7 +14,8 @@ _MOST_DRAWN = 8
 _READING = (
     INTERVAL_NOTE,
     "Clean: classes with at least 10 positives and 10 negatives. Thresholds of F1 and of the Challenge score "
-    "were chosen on validation recordings. Calibration error: ten bins of equally many recordings.",
+    "were chosen on validation recordings. Micro: all decisions (a recording, a class) taken together. "
+    "Calibration error: ten bins of equally many recordings.",
 )
 
 
@@ -54,7 +55,9 @@ def _systems_table(results: Sequence[ClassificationResult]) -> Table:
         "Macro AUROC": lambda one: one.macro_auroc,
         "Clean macro AUROC": lambda one: one.clean_macro_auroc,
         "Macro AUPRC": lambda one: one.macro_auprc,
+        "Clean macro AUPRC": lambda one: one.clean_macro_auprc,
         "Micro AUROC": lambda one: one.micro_auroc,
+        "Micro AUPRC": lambda one: one.micro_auprc,
         "Challenge score": lambda one: one.challenge_score,
     }
     return _table("All systems, the best macro AUROC first", results, picks)

@@ -156,9 +156,10 @@ def compare_predictions(
             refused.append(Refused(a=one, b=other, reason=str(error)))
         else:
             found.append((one, Pair(a=one.system, b=other.system), values))
+    means = _corrected(_means(found), lambda one: one.pair)
     return PairedPart(
-        differences=tuple(_corrected(_differences(found), by_table)),
-        means=tuple(_corrected(_means(found), lambda one: one.pair)),
+        differences=tuple(_as_in_means(_corrected(_differences(found), by_table), means)),
+        means=tuple(means),
         classes=tuple(_class_differences(found)),
         one_sided=tuple(one_sided),
         refused=tuple(refused),
@@ -299,6 +300,18 @@ def _corrected(
             one = differences[place]
             corrected[place] = replace(one, p_holm=float(p_holm), verdict=_verdict(one, float(p_holm)))
     return corrected
+
+
+def _as_in_means(
+    differences: Sequence[PairedDifference], means: Sequence[PairedDifference]
+) -> list[PairedDifference]:
+    """Lets a difference that is its own mean show what the mean shows: one question has one answer."""
+    told = {(*by_table(one), one.condition): one for one in means if one.conditions == 1}
+    found = []
+    for one in differences:
+        same = told.get((*by_table(one), one.condition))
+        found.append(one if same is None else replace(one, p_holm=same.p_holm, verdict=same.verdict))
+    return found
 
 
 def _verdict(one: PairedDifference, p_holm: float) -> Verdict:

@@ -6,6 +6,7 @@ import numpy as np
 
 from anylead.evaluation.comparison import PairedDifference, Verdict
 from anylead.evaluation.figures import INK, SERIES, WIDTH_IN, Figure, drawing, to_svg
+from anylead.evaluation.sections import condition_name
 
 _ROW_IN = 0.24
 _AROUND_IN = 0.9
@@ -34,9 +35,9 @@ def difference_figure(differences: Sequence[PairedDifference], *, caption: str, 
             ends = np.array([[one.difference.low], [one.difference.high]], dtype=float)
             reach = np.nan_to_num(np.maximum([centre - ends[0], ends[1] - centre], 0.0))
             axes.errorbar([centre], [row], xerr=reach, color=color, marker=marker, markersize=5, capsize=2)
-        axes.set_yticks(range(len(shown)), [one.condition for one in shown])
+        axes.set_yticks(range(len(shown)), [condition_name(one.condition) for one in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel(f"{axis}\n← B better | A better →")
         svg = to_svg(canvas)
-    listed = "; ".join(f"{one.condition}: {one.difference}, {one.verdict}" for one in shown)
+    listed = "; ".join(f"{condition_name(one.condition)}: {one.difference}, {one.verdict}" for one in shown)
     return Figure(caption=caption, svg=svg, description=f"{axis}. {listed}.")

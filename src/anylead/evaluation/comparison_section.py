@@ -18,6 +18,7 @@ from anylead.evaluation.multiplicity import SIGNIFICANCE
 from anylead.evaluation.report import Cell, Section, Table
 from anylead.evaluation.report_comparison import Comparison, PublishedPair, Side
 from anylead.evaluation.results import Interval
+from anylead.evaluation.sections import condition_name
 
 _NAMES = {
     "macro_auroc": "macro AUROC",
@@ -53,7 +54,8 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
             f"Paired on what both judged: {_range([one.records for one in means])} recordings of "
             f"{_range([one.patients for one in means])} patients. In brackets are 95 % intervals over "
             f"{comparison.resamples} resamples of the patients; p is corrected by Holm for the "
-            f"{len(means)} differences above."
+            f"{len(means)} differences above. A difference is shown where p is below {SIGNIFICANCE:g} and "
+            "the interval leaves out zero."
         )
     elif comparison.published:
         sentences.append(
@@ -91,7 +93,7 @@ def _side(letter: str, side: Side) -> str:
 def _told(one: PairedDifference, main: Sequence[Pair]) -> str:
     where = f"{one.task} by {one.protocol}"
     where += f", {one.pair.a}" if len(main) > 1 else ""
-    over = f"mean of {one.conditions} conditions" if one.conditions > 1 else one.condition
+    over = f"mean of {one.conditions} conditions" if one.conditions > 1 else condition_name(one.condition)
     p = "" if one.p_holm is None else f"; p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{_p(one.p_holm)}"
     return f"{where}: {_NAMES[one.metric]} {_signed(one.difference)} ({over}{p})"
 
@@ -108,8 +110,9 @@ def _task_section(
     first = METRICS[differences[0].task][0]
     notes = [
         "A difference is A minus B: above zero, A is better. p is corrected by Holm for the rows of its "
-        f"table; a row reads as better where p is below {SIGNIFICANCE:g} and the interval leaves out zero. "
-        "Not shown does not mean equal: the interval says how large a difference may still be."
+        "table, or, where a row stands among the answers at the top of the page, for these. A row reads as "
+        f"better where p is below {SIGNIFICANCE:g} and the interval leaves out zero. Not shown does not mean "
+        "equal: the interval says how large a difference may still be."
     ]
     tables: list[Table] = []
     figures: list[Figure] = []
@@ -119,7 +122,7 @@ def _task_section(
         tables.append(_difference_table(name, rows, folded=metric != first or len(rows) > _SHOWN_ROWS))
         if metric != first:
             continue
-        notes.append(_counted(name, rows))
+        notes += [_counted(name, rows)] if len(rows) > 1 else []
         notes += _too_few_resamples(name, rows, comparison.resamples)
         if 1 < len(rows) <= _FIGURE_ROWS:
             figures.append(difference_figure(rows, caption=name, axis=f"{_NAMES[metric]}, A minus B"))
@@ -130,16 +133,16 @@ def _task_section(
 def _difference_table(name: str, rows: Sequence[PairedDifference], *, folded: bool) -> Table:
     return Table(
         caption=name,
-        columns=("Condition", "A", "B", "A minus B", "p (Holm)", "Reads as", "Recordings"),
+        columns=("Condition", "A", "B", "A minus B", "p (Holm)", "Reads as", "Judged on"),
         rows=tuple(
             (
-                one.condition,
+                condition_name(one.condition),
                 _number(one.a),
                 _number(one.b),
                 _signed(one.difference),
                 "" if one.p_holm is None else _p(one.p_holm),
                 one.verdict,
-                f"{one.records} of {one.patients} patients",
+                f"{one.records} recordings, {one.patients} patients",
             )
             for one in rows
         ),
@@ -148,7 +151,10 @@ def _difference_table(name: str, rows: Sequence[PairedDifference], *, folded: bo
 
 
 def _counted(name: str, rows: Sequence[PairedDifference]) -> str:
-    found = {verdict: [one.condition for one in rows if one.verdict == verdict] for verdict in _OPENINGS}
+    found = {
+        verdict: [condition_name(one.condition) for one in rows if one.verdict == verdict]
+        for verdict in _OPENINGS
+    }
     told = [f"{verdict} in {len(where)} ({_some(where)})" for verdict, where in found.items() if where]
     return f"{name}, of {len(rows)} conditions: {'; '.join(told)}."
 
@@ -176,7 +182,8 @@ def _class_tables(classes: Sequence[ClassDifference]) -> list[Table]:
             chosen.setdefault(where, []).append(one)
     return [
         Table(
-            caption=f"AUROC of each class, {protocol}, {first[pair, protocol]}, without correction",
+            caption=f"AUROC of each class, {protocol}, {condition_name(first[pair, protocol])}, "
+            "without correction",
             columns=("Class", "Positives", "A", "B", "A minus B"),
             rows=tuple(
                 (one.name, str(one.positives), _number(one.a), _number(one.b), _signed(one.difference))

@@ -62,20 +62,26 @@ def _missing(suites: Sequence[IdentitySuite]) -> list[str]:
                 "By time since enrolment: not scored, having fewer persons (in brackets) than "
                 f"{MINIMUM_PERSONS}: {', '.join(few)}."
             )
-        sentences += [
-            f"No true acceptance at a false acceptance rate of {rate}: {entry.reason}."
-            for rate, entry in one.tar.items()
-            if entry.reason
-        ]
+        unresolved = [rate for rate, entry in one.tar.items() if entry.reason]
+        sentences += _too_few("true acceptance", unresolved, one.impostor_comparisons, "impostor comparisons")
         if one.open_set:
-            sentences += [
-                f"No open-set rate at a false acceptance rate of {rate}: {found.reason}."
-                for rate, found in one.open_set.dir.items()
-                if found.reason
-            ]
+            unresolved = [rate for rate, found in one.open_set.dir.items() if found.reason]
+            strangers = "probes of persons who are not enrolled"
+            sentences += _too_few("open-set rate", unresolved, one.open_set.other_probes, strangers)
         for sentence in sentences:
             told.setdefault(sentence, []).append(_where(one))
     return [f"{_of(places, suites)}{sentence}" for sentence, places in told.items()]
+
+
+def _too_few(what: str, rates: Sequence[str], count: int, compared: str) -> list[str]:
+    """Returns one sentence for all rates at which there is too little to compare."""
+    if not rates:
+        return []
+    meant = ", ".join(f"{count * float(rate):.2g}" for rate in rates)
+    return [
+        f"No {what} at a false acceptance rate of {', '.join(rates)}: {count} {compared} mean {meant} there; "
+        f"{MINIMUM_FALSE_ACCEPTANCES} are needed."
+    ]
 
 
 def _where(one: IdentitySuite) -> str:

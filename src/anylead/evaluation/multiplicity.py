@@ -7,6 +7,7 @@ them by Holm's procedure, which needs no assumption on how they depend on each o
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -82,6 +83,20 @@ def beats_all(differences: Sequence[Difference]) -> bool:
         differences: From `corrected`; the system claimed to be better is the first of each.
     """
     return bool(differences) and all(_is_win(one) for one in differences)
+
+
+def reads_as(one: Difference) -> Literal["better", "worse", "not shown"]:
+    """Says what a corrected difference shows of its first system, by the rule of `beats_all`."""
+    if _is_win(one):
+        return "better"
+    interval = one.interval
+    ends = (interval.low, interval.high)
+    turned = replace(
+        interval,
+        low=None if ends[1] is None else -ends[1],
+        high=None if ends[0] is None else -ends[0],
+    )
+    return "worse" if _is_win(replace(one, interval=turned)) else "not shown"
 
 
 def _is_win(one: Difference) -> bool:

@@ -32,4 +32,4 @@ def reliability_figure(points: Mapping[str, Sequence[ReliabilityPoint]]) -> Figu
         f"{system}: " + ", ".join(f"{one.predicted:.2f} given, {one.observed:.2f} true" for one in bins)
         for system, bins in shown.items()
     )
-    return Figure(caption="Reliability, all classes in one heap", svg=svg, description=told)
+    return Figure(caption="Reliability, all classes together", svg=svg, description=told)

@@ -41,6 +41,8 @@ def robustness_section(
     curves: Curves,
     *,
     clean: Mapping[str, Interval] | None = None,
+    recordings: Mapping[str, Mapping[float, int]] | None = None,
+    clean_recordings: int | None = None,
     axis: str = "macro AUROC",
     title: str = "Robustness",
     notes: Sequence[str] = (),
@@ -51,6 +53,8 @@ def robustness_section(
         curves: Kinds are ``wander``, ``muscle``, ``powerline``, ``motion`` (levels in dB), ``rate`` (Hz),
             ``duration`` (s), ``gain`` (times) and ``offset`` (mV); others are shown by their name.
         clean: System to its score without disturbance; the first system's is the line to compare with.
+        recordings: Kind to level to how many recordings were judged.
+        clean_recordings: How many were judged without disturbance.
         axis: What the scores are.
         title: Of the section.
         notes: Sentences of the caller, put first.
@@ -72,6 +76,7 @@ def robustness_section(
             "same for every system. A level that does not apply to all recordings, such as a long duration, "
             "is judged on those to which it applies."
         )
+        told += _counted(recordings or {}, clean_recordings)
         told.append(INTERVAL_NOTE)
     return Section(
         title=title,
@@ -79,6 +84,21 @@ def robustness_section(
         tables=tuple(_table(kind, rows, clean, axis) for kind, rows in by_kind.items()),
         figures=tuple(_figure(kind, rows, clean, axis) for kind, rows in by_kind.items()),
     )
+
+
+def _counted(recordings: Mapping[str, Mapping[float, int]], clean: int | None) -> list[str]:
+    """Says on how many recordings was judged, and where on fewer: those levels do not compare."""
+    if clean is None:
+        return []
+    told = [f"Judged on {clean} recordings."]
+    for kind, levels in sorted(recordings.items(), key=lambda item: _place(item[0])):
+        fewer = [f"{level:g}{_kind(kind).unit}: {count}" for level, count in levels.items() if count != clean]
+        if fewer:
+            told.append(
+                f"{_kind(kind).caption}, judged on other recordings, so that these levels do not compare: "
+                f"{', '.join(fewer)}."
+            )
+    return told
 
 
 def _place(kind: str) -> tuple[int, str]:

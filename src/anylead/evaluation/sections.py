@@ -12,9 +12,9 @@ Result = TypeVar("Result", ClassificationResult, IdentificationResult)
 
 INTERVAL_NOTE = (
     "In brackets: 95 % interval over patients. AUROC of a class: score interval; AUPRC of a class and macro "
-    "AUROC: spread of the resamples on the logit scale; all else: percentiles of the resamples. A class with "
-    "fewer than 10 of either outcome has none. Resamples in which a number is undefined are left out and "
-    "counted, never replaced."
+    "AUROC: spread of the resamples on the logit scale; all else, and macro AUROC along curves of leads and "
+    "disturbances: percentiles of the resamples. A class with fewer than 10 of either outcome has none. "
+    "Resamples in which a number is undefined are left out and counted, never replaced."
 )
 _SUBSETS = {"all": "all later recordings", "same_day": "same day", "cross_session": "another date"}
 _METRICS = {
@@ -176,6 +176,15 @@ def column_name(lead_set: str) -> str:
     if lead_set.isdigit():
         return f"{lead_set} leads"
     return f"lead {lead_set}" if lead_set in ("I", "II") else lead_set
+
+
+def condition_name(condition: str) -> str:
+    """Returns ``as recorded`` for ``clean``, ``12 leads`` for ``lead-set-12``, other names as they are."""
+    if condition == "clean":
+        return "as recorded"
+    if condition.startswith("lead-set-"):
+        return column_name(condition.removeprefix("lead-set-"))
+    return condition
 
 
 def _grid(

@@ -50,8 +50,8 @@ def normalized_projection(
     """
     wide = x if x.dtype == torch.float64 else x.float()
     weight, scale, shift = (p.to(wide.dtype) for p in (weight, scale, shift))
+    count: Tensor | int = x.shape[1]
     if mask is None:
-        count = torch.full((1, 1, 1), float(x.shape[1]), dtype=wide.dtype, device=x.device)
         centred = wide - wide.mean(dim=1, keepdim=True)
     else:
         present = mask.unsqueeze(-1)

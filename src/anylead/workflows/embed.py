@@ -2,21 +2,28 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
+from anylead.batch import Batch
 from anylead.bundle import Bundle, load
+from anylead.bundle.inference import record_means
+from anylead.encoders.base import device_of
 from anylead.errors import AnyleadError, ConfigError
+from anylead.export import OnnxNetwork
 from anylead.formats import read
 from anylead.provenance import atomic_path, environment
 from anylead.record import Record
+from anylead.workflows.export_onnx import default_file
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +33,7 @@ class EmbedConfig:
     """What to embed, and where to write it.
 
     Raises:
-        ConfigError: If there is no file.
+        ConfigError: If there is no file, or an option does not belong to the runtime.
     """
 
     bundle: Path
@@ -38,12 +45,25 @@ class EmbedConfig:
     """Leads to use of each recording; None uses all that the encoder knows."""
     batch_size: int = 64
     """Windows at a time."""
+    runtime: Literal["torch", "onnx"] = "torch"
+    """What runs the encoder; recordings are prepared, cut and averaged in the same way."""
+    model: Path | None = None
+    """File from `anylead export onnx`, for the runtime onnx; model.onnx in the bundle's folder where None."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the runtime torch; an ONNX file has its own."""
     progress: bool = False
     """Show a progress bar on standard error."""
 
     def __post_init__(self) -> None:
         if not self.files:
             raise ConfigError("embed: got no file; name at least one recording.")
+        if self.runtime == "torch" and self.model is not None:
+            raise ConfigError(f"embed: {self.model} is for the runtime onnx; add --runtime onnx.")
+        if self.runtime == "onnx" and self.precision != "float32":
+            raise ConfigError(
+                "embed: the precision of the runtime onnx is that of its file; leave --precision out and "
+                "export a file with it."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,37 +85,59 @@ def embed(config: EmbedConfig) -> EmbedSummary:
 
     Raises:
         BundleError: If the bundle cannot be read.
-        FileError: If the table cannot be written; nothing is changed then.
+        ConfigError: If onnxruntime is asked for and is not installed.
+        FileError: If the table cannot be written, and nothing is changed then; or the ONNX file cannot be
+            read, or was made of another bundle.
     """
     bundle = load(config.bundle)
+    reader, network = _reader(bundle, config)
     rows: list[dict[str, Any]] = []
     failed: list[tuple[Path, str]] = []
     for path in tqdm(config.files, desc="embedding", unit="recording", disable=not config.progress):
         try:
-            rows.append(_row(bundle, path, config))
+            rows.append(_row(bundle, reader, path, config))
         except AnyleadError as error:
             logger.warning("%s is left out: %s", path, error)
             failed.append((path, str(error)))
     if rows:
-        _write(rows, bundle, config.out)
+        _write(rows, bundle, network, config.out)
     return EmbedSummary(out=config.out if rows else None, embedded=len(rows), failed=tuple(failed))
 
 
-def _row(bundle: Bundle, path: Path, config: EmbedConfig) -> dict[str, Any]:
+def _reader(bundle: Bundle, config: EmbedConfig) -> tuple[Callable[[Batch], Tensor], dict[str, str]]:
+    """Returns what makes embeddings of a batch, and what the table says of it."""
+    if config.runtime == "onnx":
+        network = OnnxNetwork(config.model or default_file(config.bundle))
+        network.require_bundle(bundle)
+        return network.reader(), {"runtime": "onnx", "precision": network.contract.precision}
+    read_batch = bundle.reader()
+
+    def read_in_precision(batch: Batch) -> Tensor:
+        enabled = config.precision == "bfloat16"
+        with torch.autocast(device_of(bundle.encoder).type, dtype=torch.bfloat16, enabled=enabled):
+            return read_batch(batch)
+
+    return read_in_precision, {"runtime": "torch", "precision": config.precision}
+
+
+def _row(
+    bundle: Bundle, reader: Callable[[Batch], Tensor], path: Path, config: EmbedConfig
+) -> dict[str, Any]:
     record = read(path)
     if config.leads is not None:
         record = record.select(config.leads)
     prepared: Record = bundle.preparation(record)
+    windows = bundle.run(reader, bundle.windows_of([record]), batch_size=config.batch_size)
     return {
         "record_id": record.record_id,
         "path": str(path),
         "leads": [name for name in prepared.leads if name in bundle.encoder.leads],
         "flags": list(prepared.flags),
-        "embedding": bundle.embed(record, batch_size=config.batch_size)[0],
+        "embedding": record_means(windows, 1)[0][0],
     }
 
 
-def _write(rows: Sequence[dict[str, Any]], bundle: Bundle, out: Path) -> None:
+def _write(rows: Sequence[dict[str, Any]], bundle: Bundle, network: Mapping[str, str], out: Path) -> None:
     vectors = np.stack([row["embedding"] for row in rows]).astype(np.float32)
     strings = pa.list_(pa.string())
     columns = {
@@ -108,6 +150,7 @@ def _write(rows: Sequence[dict[str, Any]], bundle: Bundle, out: Path) -> None:
     facts = {
         "bundle": bundle.fingerprint(),
         "readout": {"layer": bundle.manifest.readout.layer, "pooling": bundle.manifest.readout.pooling},
+        "network": network,
         "environment": environment(),
     }
     table = pa.table(columns).replace_schema_metadata({"anylead": json.dumps(facts, default=str)})

@@ -432,7 +432,11 @@ def _assemble(
         window_s=start.manifest.window_s,
         provenance={
             "task": type(config).__name__.removesuffix("Config").lower(),
-            "started_from": {"bundle": start.fingerprint(), "weights": "fresh" if config.fresh else "bundle"},
+            "started_from": {
+                "bundle": start.fingerprint(),
+                "weights": "fresh" if config.fresh else "bundle",
+                **({} if config.fresh else _learned_from(start)),
+            },
             "stores": [
                 {"source": store.manifest.source, "fingerprint": store.manifest.fingerprint}
                 for store in training.stores
@@ -442,6 +446,17 @@ def _assemble(
             "config": to_plain(replace(config, bundle=Path(), stores=(Path(),), out=Path())),
         },
     ).eval()
+
+
+def _learned_from(start: Bundle) -> dict[str, Any]:
+    """Returns whose recordings and whose weights the weights come from: who releases them has to say it."""
+    before = start.manifest.provenance
+    earlier = before.get("started_from") or {}
+    imported = before.get("imported") or earlier.get("imported")
+    return {
+        "trained_on": [*(earlier.get("trained_on") or ()), *(before.get("stores") or ())],
+        **({"imported": imported} if imported else {}),
+    }
 
 
 def _save(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ from anylead.store import Store
 
 CONFIG_FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
+FED = "fed.json"
 BUNDLE = "bundle"
 
 _FREE = {
@@ -60,6 +61,8 @@ _FREE = {
         "threads",
         "device",
         "share",
+        "backend",
+        "workers",
     )
 }
 """Settings that may change when a run is resumed; stores may move, and are known by their fingerprints."""
@@ -113,11 +116,15 @@ class PretrainConfig:
     """CPU threads; runs are bit-equal for equal numbers of them. None leaves it to torch."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` is CUDA where there is one, otherwise the CPU."""
+    backend: Literal["torchrun", "ray"] = "torchrun"
+    """What starts the processes: torchrun, in front of the command (without it there is one), or Ray."""
+    workers: int = 1
+    """Processes that Ray starts, each with a GPU where its cluster has any."""
 
     def __post_init__(self) -> None:
         if not self.stores:
             raise ConfigError("pretrain: no store was given; name at least one made by anylead prepare.")
-        for name in ("steps", "log_every", "threads"):
+        for name in ("steps", "log_every", "threads", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"pretrain: {name} is {value}; give a number of at least 1.")
@@ -125,6 +132,11 @@ class PretrainConfig:
             raise ConfigError(
                 f"pretrain: epochs is {self.epochs:g} and checkpoint_minutes {self.checkpoint_minutes:g}; "
                 "epochs must be above 0 and checkpoint_minutes not negative."
+            )
+        if self.workers > 1 and self.backend != "ray":
+            raise ConfigError(
+                f"pretrain: workers is {self.workers} and is for backend ray; with torchrun, start "
+                f"torchrun --nproc-per-node {self.workers} -m anylead pretrain ... instead."
             )
 
     @property
@@ -181,7 +193,15 @@ def read_pretrain_config(values: Mapping[str, Any], *, where: str = "pretrain") 
     return from_plain(PretrainConfig, values, where=where)
 
 
-def pretrain(config: PretrainConfig, *, progress: bool = True) -> PretrainResult:
+def total_steps(config: PretrainConfig, pairs: int) -> int:
+    """Returns the updates of a run whose epochs have so many pairs."""
+    per_step = config.feed.pairs_per_batch * config.feed.micro_batches
+    return config.steps or max(1, round(config.epochs * (pairs / per_step)))
+
+
+def pretrain(
+    config: PretrainConfig, *, progress: bool = True, stop: Callable[[], bool] | None = None
+) -> PretrainResult:
     """Trains an encoder on the pairs of stores, or goes on with a run that was stopped.
 
     The run's folder holds ``config.yaml``, ``environment.json``, ``fed.json``, ``metrics.jsonl``,
@@ -191,6 +211,7 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> PretrainResult
     Args:
         config: What to do.
         progress: Show a progress bar.
+        stop: Asked after every step; where it says yes the run saves and ends, as on SIGTERM.
 
     Raises:
         ConfigError: If a setting cannot be used, or the folder holds a run of another configuration.
@@ -199,13 +220,23 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> PretrainResult
         TrainingError: If the loss or a weight is not finite.
         FileError: If the disk refuses.
     """
+    if config.backend == "ray":
+        from anylead.workflows.pretrain_ray import pretrain_with_ray
+
+        return pretrain_with_ray(config, progress=progress)
     accelerator = config.device != "cpu" and torch.cuda.is_available()
     with joined_processes(accelerator=accelerator) as processes:
-        processes.from_main(lambda: _check_folder(config))
-        return _pretrain(config, processes, progress=progress and processes.is_main)
+        processes.from_main(lambda: check_folder(config))
+        return _pretrain(config, processes, progress=progress and processes.is_main, stop=stop or _never)
 
 
-def _pretrain(config: PretrainConfig, processes: Processes, *, progress: bool) -> PretrainResult:
+def _never() -> bool:
+    return False
+
+
+def _pretrain(
+    config: PretrainConfig, processes: Processes, *, progress: bool, stop: Callable[[], bool]
+) -> PretrainResult:
     if not processes.is_main:
         # What every process finds out, one says.
         logging.getLogger("anylead").setLevel(logging.ERROR)
@@ -214,7 +245,7 @@ def _pretrain(config: PretrainConfig, processes: Processes, *, progress: bool) -
     keep_freed_memory()
     stores = [Store.open(path) for path in config.stores]
     feed = _build_feed(config, stores)
-    total = config.steps or max(1, round(config.epochs * feed.steps_per_epoch))
+    total = total_steps(config, feed.report.pairs)
     state = _build_state(config, stores, total, processes)
     if config.share == "pairs" and processes.world_size > 1 and state.encoder.reference:
         raise ConfigError(
@@ -225,7 +256,7 @@ def _pretrain(config: PretrainConfig, processes: Processes, *, progress: bool) -
     processes.from_main(lambda: _write_facts(config, feed, state, processes))
     if state.step:
         _log.info("%s: goes on after step %d of %d.", config.out, state.step, total)
-    by_user = _train(config, state, feed, total, processes, progress=progress)
+    by_user = _train(config, state, feed, total, processes, progress=progress, stop_asked=stop)
     last = (read_run_log(config.out) or [{}])[-1] if processes.is_main else {}
     finished = state.step >= total
 
@@ -300,8 +331,12 @@ def _decisive(plain: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _check_folder(config: PretrainConfig) -> None:
-    """Refuses a folder that holds anything but this run."""
+def check_folder(config: PretrainConfig) -> None:
+    """Refuses a folder that holds anything but this run.
+
+    Raises:
+        ConfigError: If it does.
+    """
     out, file = config.out, config.out / CONFIG_FILE
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file; name a folder for the run.")
@@ -331,7 +366,7 @@ def _write_facts(config: PretrainConfig, feed: PairFeed, state: TrainState, proc
             "resumed_step": state.step,
         },
     )
-    write_json(config.out / "fed.json", to_plain(feed.report))
+    write_json(config.out / FED, to_plain(feed.report))
     report = feed.report
     _log.info("%d pairs of %d recordings are fed.", report.pairs, report.recordings)
     for line in report.overlap.lines() if report.overlap else []:
@@ -348,6 +383,7 @@ def _train(
     processes: Processes,
     *,
     progress: bool,
+    stop_asked: Callable[[], bool],
 ) -> bool:
     """Runs the updates that are left; returns whether the user stopped them."""
     on_gpu = device_of(state.encoder).type == "cuda"
@@ -384,7 +420,8 @@ def _train(
             waiting.append(result)
             bar.update()
             # All processes have to come to the same answer: a signal may have reached one, clocks differ.
-            ends = processes.any(stop.asked or processes.abandoned) or result.step == total
+            asked = stop.asked or processes.abandoned or stop_asked()
+            ends = processes.any(asked) or result.step == total
             due = processes.is_main and time.monotonic() - saved_s >= 60.0 * config.checkpoint_minutes
             save = ends or processes.any(due)
             if save or result.step % config.log_every == 0:

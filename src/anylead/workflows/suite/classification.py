@@ -17,7 +17,7 @@ from anylead.workflows.suite.parts import Answers, Part
 from anylead.workflows.suite.passes import Pass
 from anylead.workflows.suite.plan import CLEAN, FITTED, passes_over
 from anylead.workflows.suite.scoring import block, score
-from anylead.workflows.suite.task import finite_rows
+from anylead.workflows.suite.task import Task, finite_rows
 
 METRICS = ("macro_auroc", "macro_auprc")
 
@@ -37,6 +37,7 @@ def classification_part(contest: Contest) -> Part:
         for name, network in contest.networks.items()
     ]
     scored = score(given, task, lead_set="as recorded")
+    results = {name: one.evaluation.result for name, one in scored.items()}
     mine = scored[f"{contest.judged.name}, probe"]
     baselines = [name for name in scored if name not in _pretrained(contest)]
     differences = [
@@ -46,11 +47,10 @@ def classification_part(contest: Contest) -> Part:
         for metric in METRICS
     ]
     claims = [one for one in differences if one.metric == METRICS[0] and one.b in baselines]
+    section = benchmark_section(list(results.values()), drawn=_drawn(contest), notes=_skipped(task))
     return Part(
-        sections=(
-            benchmark_section([one.evaluation.result for one in scored.values()], drawn=_drawn(contest)),
-        ),
-        results=tuple(one.evaluation.result for one in scored.values()),
+        sections=(replace(section, tables=(*section.tables, *_seed_table(contest, results))),),
+        results=tuple(results.values()),
         claims=tuple(claims),
         predictions=tuple(block(one.answers, task, "clean") for one in scored.values()),
     )
@@ -105,15 +105,22 @@ def _drawn(contest: Contest) -> list[str]:
     return kinds + [network.name for network in contest.networks.values()]
 
 
+def _skipped(task: Task) -> tuple[str, ...]:
+    if not task.skipped:
+        return ()
+    return (
+        f"Not judged, having fewer than {task.minimum_positives} positive training recordings or one outcome "
+        f"only in the test: {', '.join(task.skipped)}.",
+    )
+
+
 def _seed_table(contest: Contest, results: Mapping[str, ClassificationResult]) -> tuple[Table, ...]:
     """Returns how far the seeds of untrained encoders are apart: a variation that no bootstrap shows."""
     by_kind: dict[str, list[float]] = {}
     for cell, embedder in zip(contest.cells, contest.untrained, strict=True):
         value = results[f"{embedder.name}, probe"].macro_auroc.value
         if value is not None:
-            by_kind.setdefault(replace(cell, seed=0).name.removeprefix("untrained 0").strip(", "), []).append(
-                value
-            )
+            by_kind.setdefault(cell.kind, []).append(value)
     rows = tuple(
         (
             kind or "as the judged encoder",

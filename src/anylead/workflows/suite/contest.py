@@ -45,7 +45,7 @@ class Contest:
     networks: dict[str, BundleEmbedder] = field(default_factory=dict)
     """Trained with labels; empty where quick."""
     task: Task | None = None
-    """None where nothing can be classified; `missing` says why."""
+    """None where nothing can be classified; `missing` says why, and every part that needs it repeats it."""
     notes: list[str] = field(default_factory=list)
     """Sentences about what was given."""
     missing: list[str] = field(default_factory=list)
@@ -98,7 +98,7 @@ def contest_of(config: SuiteConfig | EmbeddingsConfig) -> Contest:
         task = classification_task(splits, config)
         parts = dict(task.parts)
     except ConfigError as error:
-        missing.append(f"Classification: {error}")
+        missing.append(str(error))
     parts[PERSONS] = splits["test"].of_known_persons()
     parts[VALID_PERSONS] = splits["valid"].of_known_persons()
     most = _SCATTER_IF_QUICK if config.quick else _SCATTER_RECORDINGS

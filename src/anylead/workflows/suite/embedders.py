@@ -95,6 +95,8 @@ class BundleEmbedder(Embedder):
             # What the store holds was prepared already; what a condition changed is prepared again.
             if condition.changes_signal or not prepared[selection.recordings[number][0]]:
                 record = self.bundle.preparation(record)
+            if self.bundle.encoder.num_tokens(record.samples) < 1:
+                continue
             yield from cut(
                 lambda start, count, signal=record.signal: signal[:, start : start + count],  # type: ignore[misc]
                 samples=record.samples,

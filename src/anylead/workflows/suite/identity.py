@@ -28,6 +28,10 @@ from anylead.workflows.suite.task import finite_rows
 
 WHITENED = "whitened"
 _PLAIN = "cosine"
+_WHITENED_NOTE = (
+    "Whitened: by the scatter between windows of unlabelled training recordings. Plain cosine and whitened "
+    "stand side by side.",
+)
 _FEWEST_TO_CHOOSE_BY = 10
 """Validation persons with two recordings, fewer of whom decide nothing."""
 
@@ -82,7 +86,8 @@ def identity_part(contest: Contest) -> Part:
                     seed=contest.config.seed,
                 )
         except InputError as error:
-            reasons.append(f"Identification, leads {name}: {error}")
+            reason = str(error).removeprefix("identification: ")
+            reasons.append(f"Identification, leads {name}: {reason}")
             continue
         results += [one.result for one in judged.values()]
         differences += _differences(judged, contest)
@@ -91,7 +96,8 @@ def identity_part(contest: Contest) -> Part:
             for key, values in vectors.items()
         ]
     if not results:
-        raise ConfigError(reasons[0] if reasons else "nobody known has two recordings.")
+        told = reasons[0].partition(": ")[2] if reasons else "nobody known has two recordings."
+        raise ConfigError(told)
     # The claim rests on the lead set with the most probes; the first one given decides between equals.
     most = max(results, key=lambda one: one.probes).lead_set
     claims = [
@@ -103,8 +109,8 @@ def identity_part(contest: Contest) -> Part:
         results,
         differences,
         notes=(
-            "Whitened: by the scatter between windows of unlabelled training recordings. Plain cosine and "
-            f"whitened stand side by side; the claim rests on {how}: {choice}",
+            *(_WHITENED_NOTE if any(one.system.endswith(f", {WHITENED}") for one in results) else ()),
+            f"The claim rests on {how}: {choice}",
         ),
         drawn=_drawn([one.system for one in results], contest),
     )
@@ -123,6 +129,8 @@ def _read_as(contest: Contest) -> tuple[str, str]:
     persons, judged = contest.passes.parts[VALID_PERSONS], contest.judged
     if not isinstance(judged, BundleEmbedder):
         return _PLAIN, "embeddings are taken as they were given."
+    if all(_whitening(contest, judged, condition) is None for condition in fixed_lead_sets()):
+        return _PLAIN, "no training recording has two windows, whose scatter whitening needs."
     if not len(persons):
         return WHITENED, fixed
     condition = fixed_lead_sets()[0]

@@ -17,6 +17,7 @@ from anylead.workflows.suite.parts import Answers, Part
 from anylead.workflows.suite.passes import Pass
 from anylead.workflows.suite.plan import ASKED, FITTED, REFITTED, fixed_lead_sets, lead_subsets, passes_over
 from anylead.workflows.suite.scoring import block, macro_auroc_values, score
+from anylead.workflows.suite.task import finite_rows
 
 METRIC = "macro_auroc"
 SHIFT: Kind = "shift"
@@ -92,9 +93,41 @@ def subset_part(contest: Contest) -> Part:
         clean = found[_all_leads()[0].name]
         faults[system] = falls_from(clean, {one.name: found[one.name] for one in conditions_of("wrong_lead")})
     write_lead_csv(curves, contest.config.out / CSV_NAME)
-    section = lead_section(curves, importances, faults)
-    results = (*curves, *importances, {"wrong_leads": faults})
+    counts = _counts(contest)
+    section = lead_section(curves, importances, faults, notes=(_counted(counts),))
+    results = (*curves, *importances, {"wrong_leads": faults}, {"any_leads_recordings": counts})
     return Part(sections=(section,), results=results, headlines=_headlines(curves, contest))
+
+
+def _counts(contest: Contest) -> dict[str, dict[str, int]]:
+    """Returns how many labelled recordings take part, and how many are left out as a lead is missing.
+
+    Test recordings take part where every system answers every subset; training recordings, of which each
+    system has its own, where all have an embedding of twelve leads.
+    """
+    task = contest.probes.task
+    asked = {"train": _all_leads(), "test": (*lead_subsets(), *_all_leads())}
+    counts = {}
+    for part, conditions in asked.items():
+        usable = finite_rows(
+            *(contest.passes.vectors(one, each, part) for one in contest.main for each in conditions)
+        )
+        kept = task.parts[part].keep(usable)
+        counts[part] = {
+            "recordings": len(kept),
+            "patients": len(set(kept.persons)),
+            "left_out": int((~usable).sum()),
+        }
+    return counts
+
+
+def _counted(counts: Mapping[str, Mapping[str, int]]) -> str:
+    train, test = counts["train"], counts["test"]
+    return (
+        f"Judged on {test['recordings']} recordings of {test['patients']} patients, with probes fitted on "
+        f"{train['recordings']}: those that have all twelve leads and an embedding of every system. Left "
+        f"out: {test['left_out']} test and {train['left_out']} training recordings."
+    )
 
 
 def _answers(contest: Contest, embedder: Embedder, condition: Condition, kind: Kind) -> Answers:

@@ -56,4 +56,4 @@ def attempt(what: str, make: Callable[[], Part]) -> Part:
         return make()
     except (ConfigError, InputError) as error:
         logger.warning("%s is missing: %s", what, error)
-        return Part(missing=(f"{what}: {error}",))
+        return Part(missing=(f"{what}: {str(error).removeprefix(f'{what.lower()}: ')}",))

@@ -13,8 +13,7 @@ from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.parts import Answers, Part
 from anylead.workflows.suite.passes import Pass
 from anylead.workflows.suite.plan import ASKED, CLEAN, ROBUSTNESS, passes_over
-from anylead.workflows.suite.scoring import macro_auroc_values
-from anylead.workflows.suite.task import finite_rows
+from anylead.workflows.suite.scoring import answered_by_all, macro_auroc_values
 
 Curves = Mapping[str, Mapping[str, list[tuple[float, Interval]]]]
 """System to kind of disturbance to (level, score)."""
@@ -32,29 +31,34 @@ def robustness_part(contest: Contest) -> Part:
         ConfigError: If nothing can be judged.
     """
     curves: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
-    clean: dict[str, Interval] = {}
+    recordings: dict[str, dict[float, int]] = {}
     missing = []
-    for one, values in zip(contest.main, _values(contest, CLEAN), strict=True):
-        clean[one.name] = _interval(values)
+    found, undisturbed = _values(contest, CLEAN)
+    clean = {one.name: _interval(values) for one, values in zip(contest.main, found, strict=True)}
     for family in ROBUSTNESS:
         for condition in conditions_of(family):
             try:
-                found = _values(contest, condition)
+                found, count = _values(contest, condition)
             except ConfigError:
                 missing.append(condition.name)
                 continue
             kind = condition.kind if family == "noise" else family
+            recordings.setdefault(kind, {})[float(condition.level or 0.0)] = count
             for one, values in zip(contest.main, found, strict=True):
                 points = curves.setdefault(one.name, {}).setdefault(kind, [])
                 points.append((float(condition.level or 0.0), _interval(values)))
     if not curves:
         raise ConfigError("no recording has an embedding under any disturbance; give embeddings of some.")
     notes = [f"No recording for {', '.join(missing)}."] if missing else []
-    section = robustness_section(curves, clean=clean, notes=notes)
-    return Part(sections=(section,), results=({"robustness": curves, "clean": clean},))
+    section = robustness_section(
+        curves, clean=clean, recordings=recordings, clean_recordings=undisturbed, notes=notes
+    )
+    counts = {"clean": undisturbed, **recordings}
+    return Part(sections=(section,), results=({"robustness": curves, "clean": clean, "recordings": counts},))
 
 
-def _values(contest: Contest, condition: Condition) -> list[np.ndarray]:
+def _values(contest: Contest, condition: Condition) -> tuple[list[np.ndarray], int]:
+    """Returns the macro AUROC of each system, and on how many recordings."""
     given = [
         Answers(
             system=one.name,
@@ -63,9 +67,7 @@ def _values(contest: Contest, condition: Condition) -> list[np.ndarray]:
         )
         for one in contest.main
     ]
-    if not finite_rows(*(one.test for one in given)).any():
-        raise ConfigError(f"{condition.name}: it applies to no recording.")
-    return macro_auroc_values(given, contest.probes.task)
+    return macro_auroc_values(given, contest.probes.task), int(answered_by_all(given).sum())
 
 
 def _interval(values: np.ndarray) -> Interval:

@@ -3,13 +3,17 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import torch
 
 from anylead.config import to_plain
 from anylead.evaluation.multiplicity import corrected
 from anylead.evaluation.predictions_file import FILE_NAME, write_predictions
 from anylead.evaluation.report import Report, Section, Table, write_report
 from anylead.evaluation.results import Difference
+from anylead.evaluation.sections import INTERVAL_NOTE
 from anylead.provenance import environment
 from anylead.workflows.suite.budgets import budget_part
 from anylead.workflows.suite.classification import classification_part, classification_passes
@@ -24,7 +28,7 @@ from anylead.workflows.suite.parts import Part, attempt
 from anylead.workflows.suite.plan import CLEAN
 from anylead.workflows.suite.readouts import choose_readouts
 from anylead.workflows.suite.robustness import robustness_part, robustness_passes
-from anylead.workflows.suite.summary import claims_section, summary
+from anylead.workflows.suite.summary import claims_section, reading_section, summary
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +113,13 @@ def _report(
     contest: Contest, parts: Sequence[Part], claims: Mapping[str, Sequence[Difference]], clock: "_Clock"
 ) -> Report:
     sections = [claims_section(contest, claims)] if claims else []
-    sections += [section for part in parts for section in part.sections]
+    sections.append(reading_section(contest))
+    # Said once for the whole page.
+    sections += [
+        replace(section, notes=tuple(note for note in section.notes if note != INTERVAL_NOTE))
+        for part in parts
+        for section in part.sections
+    ]
     return Report(
         title=f"{contest.judged.name}: evaluation",
         summary=tuple(summary(contest, parts, claims)),
@@ -127,7 +137,18 @@ def _provenance(contest: Contest) -> dict[str, Any]:
         "systems": {one.name: one.key for one in systems},
         "bundles": {one.name: one.bundle.fingerprint() for one in systems if isinstance(one, BundleEmbedder)},
         "stores": {str(store.path): store.manifest.fingerprint for store in contest.stores},
+        "data": [
+            {
+                "source": store.manifest.source,
+                "fingerprint": store.manifest.fingerprint,
+                "licence": store.manifest.licence,
+                "citation": store.manifest.citation,
+                "patients_known": store.manifest.patients_known,
+            }
+            for store in contest.stores
+        ],
         "seed": contest.config.seed,
+        "threads": torch.get_num_threads(),
         "environment": environment(),
     }
 

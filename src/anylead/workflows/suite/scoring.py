@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from anylead.errors import ConfigError
 from anylead.evaluation.bootstrap import percentile_interval
@@ -39,7 +39,7 @@ def score(given: Sequence[Answers], task: Task, *, lead_set: str) -> dict[str, S
     Raises:
         ConfigError: If no recording is answered by all.
     """
-    whole = _common(given)
+    whole = answered_by_all(given)
     return {one.name: Scored(answers=one, evaluation=_score(one, task, whole, lead_set)) for one in given}
 
 
@@ -53,12 +53,17 @@ def macro_auroc_values(given: Sequence[Answers], task: Task) -> list[Float[np.nd
     Raises:
         ConfigError: If no recording is answered by all.
     """
-    whole = _common(given)
+    whole = answered_by_all(given)
     weights, labels = _weights(task, whole), task.labels["test"][whole]
     return [np.asarray(macro(rank_scores(labels, one.test[whole], weights).auroc)) for one in given]
 
 
-def _common(given: Sequence[Answers]) -> np.ndarray:
+def answered_by_all(given: Sequence[Answers]) -> Bool[np.ndarray, "records"]:
+    """Returns which test recordings all of them answer.
+
+    Raises:
+        ConfigError: If there is none.
+    """
     whole = finite_rows(*(one.test for one in given))
     if not whole.any():
         names = ", ".join(dict.fromkeys(one.name for one in given))

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from anylead.evaluation.multiplicity import beats_all, resamples_needed
+from anylead.evaluation.multiplicity import beats_all, reads_as, resamples_needed
 from anylead.evaluation.report import Section, Table
 from anylead.evaluation.results import Difference
+from anylead.evaluation.sections import INTERVAL_NOTE
+from anylead.workflows.suite.config import EmbeddingsConfig
 from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.parts import Part
 
@@ -22,12 +24,22 @@ def summary(contest: Contest, parts: Sequence[Part], claims: Mapping[str, Sequen
             f"{len(set(test.persons))} patients nobody trained on, {len(contest.task.classes)} classes."
         )
     sentences += [claim_sentence(what, found) for what, found in claims.items()]
+    sentences += absent_baselines(contest) if claims else []
     sentences += [line for part in parts for line in part.headlines]
     sentences += contest.notes
-    missing = [*contest.missing, *(line for part in parts for line in part.missing)]
+    missing = _by_reason([line for part in parts for line in part.missing])
     if missing:
         sentences.append("Missing from this report. " + " ".join(missing))
     return sentences
+
+
+def _by_reason(missing: Sequence[str]) -> list[str]:
+    """Returns what is missing, parts that lack the same thing in one sentence."""
+    named: dict[str, list[str]] = {}
+    for line in missing:
+        what, _, reason = line.partition(": ")
+        named.setdefault(reason.removeprefix("classification: "), []).append(what)
+    return [f"{'; '.join(parts)}: {reason}" for reason, parts in named.items()]
 
 
 def claim_sentence(what: str, differences: Sequence[Difference]) -> str:
@@ -37,11 +49,51 @@ def claim_sentence(what: str, differences: Sequence[Difference]) -> str:
     if beats_all(differences):
         return f"{model} is better than all {count} baselines at {task}, corrected for {count} comparisons."
     lost = [one for one in differences if not beats_all([one])]
+    worse = sum(reads_as(one) == "worse" for one in lost)
     named = "; ".join(f"{one.b}: {one.interval}" for one in _hardest(lost)[:_SHOWN])
     return (
         f"That pre-training helps at {task} is not shown: {model} is better than {count - len(lost)} of "
-        f"{count} baselines. Hardest, with the difference: {named}."
+        f"{count} baselines and worse than {worse}. Hardest, with the difference: {named}."
     )
+
+
+def absent_baselines(contest: Contest) -> list[str]:
+    """Says which baselines a claim of this report was not made against."""
+    if isinstance(contest.config, EmbeddingsConfig):
+        return [
+            "Not among the baselines: untrained encoders and networks trained with labels, which a table of "
+            "embeddings does not tell how to build."
+        ]
+    if contest.quick:
+        return [
+            "Not among the baselines of a quick report: networks trained with labels, and untrained encoders "
+            "of other preparations and initial weights."
+        ]
+    return []
+
+
+def reading_section(contest: Contest) -> Section:
+    """Returns what the names and brackets of the whole page mean."""
+    names = [f"{contest.judged.name}: the model that is judged."]
+    if contest.beside:
+        told = ", ".join(one.name for one in contest.beside)
+        names.append(f"{told}: given beside it, judged in the same way.")
+    if contest.untrained:
+        names.append(
+            "untrained 0, 1, ...: the judged architecture with random weights of that seed, never trained; "
+            "otherwise prepared and read alike, unless the name says more."
+        )
+    names.append(
+        "hand-made features: rate and regularity, axis, waves and the median beat of a recording; median "
+        "beat: that alone, to recognise persons by. Neither is learnt."
+    )
+    ways = "probe: a logistic regression on frozen embeddings; k-NN: the nearest training recordings"
+    if contest.networks:
+        ways += (
+            "; attentive probe: one learned query over a frozen encoder's tokens; fine-tuned, from scratch "
+            "and supervised: all weights trained with labels"
+        )
+    return Section(title="How to read this page", notes=(*names, f"{ways}.", INTERVAL_NOTE))
 
 
 def claims_section(contest: Contest, claims: Mapping[str, Sequence[Difference]]) -> Section:
@@ -49,10 +101,10 @@ def claims_section(contest: Contest, claims: Mapping[str, Sequence[Difference]])
     tables = []
     for what, differences in claims.items():
         rows = tuple(
-            (one.b, one.interval, _p(one.p_value), _p(one.p_holm), "yes" if beats_all([one]) else "no")
+            (one.b, one.interval, _p(one.p_value), _p(one.p_holm), reads_as(one))
             for one in _hardest(differences)
         )
-        columns = ("Baseline", "Difference", "p", "p, corrected", f"{contest.judged.name} is better")
+        columns = ("Baseline", "Difference", "p", "p, corrected", f"{contest.judged.name} is")
         tables.append(
             Table(
                 caption=f"Difference: {differences[0].a} minus each baseline, {_WHAT.get(what, what)}",
@@ -65,8 +117,9 @@ def claims_section(contest: Contest, claims: Mapping[str, Sequence[Difference]])
         notes=(
             "It is said to help only where it beats every baseline: untrained encoders, hand-made "
             "features, networks trained with labels. Differences are taken on the same resamples of the "
-            "patients; p is two-sided, from these, and corrected within each table by Holm's method. The "
-            "hardest stand first.",
+            "patients; p is two-sided, from these, and corrected within each table by Holm's method. Better "
+            "or worse: corrected p below 0.05 and an interval without zero. The hardest stand first.",
+            *absent_baselines(contest),
             *_too_few_resamples(contest, claims),
         ),
         tables=tuple(tables),

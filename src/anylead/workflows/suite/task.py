@@ -26,6 +26,8 @@ class Task:
     """Places of these classes among the 26."""
     skipped: tuple[str, ...]
     """Classes with too few positive training recordings, or one outcome only in the test."""
+    minimum_positives: int
+    """So many training recordings are enough."""
     draws: PatientDraws
     """Of the test patients: every difference is taken on the same."""
 
@@ -62,6 +64,7 @@ def classification_task(parts: dict[str, Selection], config: ProtocolConfig) -> 
         classes=_names(usable),
         columns=tuple(int(column) for column in np.flatnonzero(usable)),
         skipped=_names(occurring & ~usable),
+        minimum_positives=config.minimum_positives,
         draws=patient_draws(labelled["test"].persons, resamples=config.resamples, seed=config.seed),
     )
 
