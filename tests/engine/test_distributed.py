@@ -14,6 +14,7 @@ from anylead.nn.across import ALONE
 from anylead.preparation import Preparation
 from anylead.sources.synthetic import Synthetic
 from anylead.store import SplitConfig, write_store
+from small_objectives import SMALL
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -41,10 +42,10 @@ def found(tmp_path_factory):
     return {path.stem: torch.load(path) for path in folder.glob("*.pt")}
 
 
-@pytest.mark.parametrize("share", ["micro_batches", "pairs"])
+@pytest.mark.parametrize("share", ["micro_batches", "pairs", *SMALL])
 def test_two_processes_give_what_one_gives(found, share):
     """Shared micro-batches: as two accumulated ones. Shared pairs: as one batch of twice the size, code
-    statistics and the contrast between segments included."""
+    statistics and the contrast between segments included; for every objective, teachers included."""
     alone = found["1-0"][share]
     assert len(alone["steps"]) == 5
     for rank in (0, 1):

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import torch
 
-from anylead.encoders import ConvTransformerConfig, build_encoder
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from anylead.encoders import ConvTransformerConfig, LeadTimeTransformerConfig, build_encoder
 from anylead.engine import AdamWConfig, TrainState, WarmupCosine, build_optimizer, fit, joined_processes
 from anylead.feed import PairFeed, PairFeedConfig, RandomLeadMasking
 from anylead.objectives import W2VCMSCConfig, build_objective
 from anylead.store import Store
+from small_objectives import ON_LEAD_TOKENS, SMALL
 
 ENCODER = ConvTransformerConfig(
     conv_channels=8,
@@ -30,17 +32,24 @@ ENCODER = ConvTransformerConfig(
 OBJECTIVE = W2VCMSCConfig(span=2, negatives=4, entries=8, final_dimension=8, feature_dropout=0.0)
 
 
+GRID_ENCODER = LeadTimeTransformerConfig(
+    patch_samples=50, dimension=16, layers=1, heads=2, feedforward=16, sampling_rate_hz=100.0, dropout=0.0
+)
+
+
 def wide(batch):
     batch.signal.data = batch.signal.double()
     return batch
 
 
-def five_updates(store: Path, processes, share: str, micro_batches: int) -> dict:
+def five_updates(
+    store: Path, processes, share: str, micro_batches: int, objective_config=OBJECTIVE, encoder_config=ENCODER
+) -> dict:
     config = PairFeedConfig(pairs_per_batch=4, micro_batches=micro_batches, crop="random")
     feed = PairFeed([Store.open(store)], config, seed=0, lead_masking=RandomLeadMasking())
     torch.manual_seed(0)
-    encoder = build_encoder(ENCODER).double()
-    objective = build_objective(OBJECTIVE, encoder).double()
+    encoder = build_encoder(encoder_config).double()
+    objective = build_objective(objective_config, encoder).double()
     optimizer = build_optimizer(AdamWConfig(learning_rate=1e-3), encoder, objective)
     state = TrainState(encoder=encoder, objective=objective, optimizer=optimizer, seed=0)
 
@@ -73,6 +82,9 @@ def main() -> None:
             "micro_batches": five_updates(store, processes, "micro_batches", 2),
             "pairs": five_updates(store, processes, "pairs", 1),
         }
+        for name, config in SMALL.items():
+            encoder = GRID_ENCODER if name in ON_LEAD_TOKENS else ENCODER
+            found[name] = five_updates(store, processes, "pairs", 1, config, encoder)
         torch.save(found, out / f"{processes.world_size}-{processes.rank}.pt")
 
 

@@ -23,30 +23,11 @@ from anylead.leads import STANDARD_12
 from anylead.nn.keyed_random import DrawKey
 from anylead.nn.loss import Progress
 from anylead.nn.spread import deviation, effective_rank
-from anylead.objectives import (
-    OBJECTIVES,
-    BYOLConfig,
-    CLOCSConfig,
-    CMSCConfig,
-    CRLCConfig,
-    Data2VecConfig,
-    JEPAGridConfig,
-    JEPATimeConfig,
-    MaskedLeadConfig,
-    MaskedTimeConfig,
-    SimCLRConfig,
-    STMEMConfig,
-    ThreeKGConfig,
-    VICRegConfig,
-    W2VCMSCConfig,
-    W2VConfig,
-    build_objective,
-)
+from anylead.objectives import OBJECTIVES, CLOCSConfig, SimCLRConfig, W2VCMSCConfig, build_objective
+from small_objectives import GRID, ON_LEAD_TOKENS, SMALL
 
 KEY = DrawKey(seed=0, step=0)
 START = Progress(step=0, total_steps=100)
-GRID = "lead_time_transformer"
-ON_LEAD_TOKENS = {"jepa_grid", "st_mem"}
 PIECES = {
     "base",
     "hidden_tokens",
@@ -57,26 +38,6 @@ PIECES = {
     "view_contrast",
 }
 """Files that hold losses, draws or the contract rather than an objective of their own."""
-PREDICTOR = {"predictor_width": 16, "predictor_layers": 1, "predictor_heads": 2}
-DECODER = {"decoder_width": 16, "decoder_layers": 1, "decoder_heads": 2}
-W2V_SIZE = {"entries": 8, "final_dimension": 16, "negatives": 10, "feature_dropout": 0.0}
-SMALL = {
-    "byol": BYOLConfig(projector=(16, 8), predictor=16),
-    "clocs": CLOCSConfig(),
-    "cmsc": CMSCConfig(),
-    "crlc": CRLCConfig(projector=(16, 8)),
-    "data2vec": Data2VecConfig(),
-    "jepa_grid": JEPAGridConfig(**PREDICTOR),
-    "jepa_time": JEPATimeConfig(**PREDICTOR, span=2),
-    "masked_lead": MaskedLeadConfig(decoder_width=16),
-    "masked_time": MaskedTimeConfig(**DECODER),
-    "simclr": SimCLRConfig(),
-    "st_mem": STMEMConfig(**DECODER),
-    "threekg": ThreeKGConfig(),
-    "vicreg": VICRegConfig(projector=(16, 16)),
-    "w2v": W2VConfig(**W2V_SIZE),
-    "w2v_cmsc": W2VCMSCConfig(**W2V_SIZE),
-}
 CASES = {name: (config, GRID if name in ON_LEAD_TOKENS else "fused") for name, config in SMALL.items()} | {
     "w2v_cmsc, hidden frames left out": (replace(SMALL["w2v_cmsc"], predictor_layers=1), "fused"),
     "clocs, cmlc": (CLOCSConfig(views="cmlc"), "fused"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_objective_contract import GRID, KEY, SMALL, START, make_batch, make_encoder
+from test_objective_contract import KEY, START, make_batch, make_encoder
 
 from anylead.leads import STANDARD_12
 from anylead.nn.loss import Progress
@@ -20,6 +20,7 @@ from anylead.objectives.hidden_tokens import (
 from anylead.objectives.latent_targets import last_layers, linear_decay, token_error
 from anylead.objectives.lead_views import draw_single_leads, draw_two_sets
 from anylead.objectives.signal_targets import Patches, patches_of, squared_error, standardized, without_level
+from small_objectives import GRID, SMALL
 
 
 @pytest.mark.parametrize("kind", ["fused", GRID, "resnet1d", "s4"])

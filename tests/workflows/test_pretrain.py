@@ -3,6 +3,7 @@ import logging
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,16 +20,18 @@ import yaml
 from anylead.bundle import load
 from anylead.cli import dispatch, main
 from anylead.config import read_yaml, to_plain
-from anylead.encoders import ConvTransformerConfig
+from anylead.encoders import ConvTransformerConfig, LeadTimeTransformerConfig, S4Config
 from anylead.engine import AdamWConfig, WarmupCosine, read_run_log, save_checkpoint
 from anylead.engine.checkpoint import checkpoints
 from anylead.errors import CheckpointError, ConfigError, FileError, TrainingError
 from anylead.feed import PairFeed, PairFeedConfig
-from anylead.objectives import W2VCMSCConfig
+from anylead.objectives import OBJECTIVES, W2VCMSCConfig
 from anylead.preparation import Preparation
 from anylead.sources.synthetic import Synthetic
 from anylead.store import SplitConfig, write_store
 from anylead.workflows.pretrain import PretrainConfig, pretrain, read_pretrain_config
+from small_objectives import ON_LEAD_TOKENS
+from small_objectives import SMALL as OBJECTIVE_SIZES
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -41,6 +44,10 @@ SMALL = ConvTransformerConfig(
     position_kernel=4,
     position_groups=2,
     sampling_rate_hz=100.0,
+)
+
+GRID_ENCODER = LeadTimeTransformerConfig(
+    patch_samples=50, dimension=16, layers=1, heads=2, feedforward=16, sampling_rate_hz=100.0
 )
 
 
@@ -376,6 +383,54 @@ def test_the_papers_recipe_is_the_papers() -> None:
     )
     assert config.schedule.kind == "constant"
     assert (config.steps, config.epochs, config.clip_norm, config.seed) == (None, 200.0, None, 1)
+
+
+def test_an_encoder_in_a_recipe_may_be_of_another_kind() -> None:
+    def read(encoder):
+        return read_pretrain_config({"stores": ["s"], "out": "o", "encoder": encoder}).encoder_config
+
+    tiny = LeadTimeTransformerConfig.named("tiny")
+    assert read("lead_time_transformer:tiny") == tiny
+    changed = read({"kind": "lead_time_transformer", "size": "tiny", "attention": "cross_pattern"})
+    assert changed == replace(tiny, attention="cross_pattern")
+    assert read({"kind": "s4"}) == S4Config.named("tiny")
+    # As the flags --encoder NAME:SIZE --encoder.attention cross_pattern come in.
+    assert read({"size": "lead_time_transformer:tiny", "attention": "cross_pattern"}) == changed
+    assert read(to_plain(changed)) == changed, "as a run wrote it"
+    with pytest.raises(ConfigError, match=r"pretrain\.encoder: unknown name conv_layers; S4Config has leads"):
+        read({"kind": "s4", "conv_layers": 3})
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_every_objective_trains_from_a_recipe_and_goes_on_bit_equal(store, tmp_path, name) -> None:
+    """Teachers and whatever else an objective keeps are in the checkpoint."""
+    encoder = to_plain(GRID_ENCODER if name in ON_LEAD_TOKENS else SMALL)
+    recipe = {
+        "encoder": encoder,
+        "objective": to_plain(OBJECTIVE_SIZES[name]),
+        "feed": {"pairs_per_batch": 4, "second": "same" if name in ("simclr", "byol") else "neighbour"},
+        "augmentation": {"kind": "dipole_views"} if name == "threekg" else {"kind": "noises"},
+        "optimizer": {"learning_rate": 1e-3},
+        "steps": 4,
+        "checkpoint_minutes": 0.0,
+        "log_every": 1,
+        "device": "cpu",
+        "threads": 1,
+    }
+    runs = []
+    for folder in ("whole", "stopped"):
+        config = read_pretrain_config({**recipe, "stores": [str(store)], "out": str(tmp_path / folder)})
+        pretrain(config, progress=False)
+        runs.append(config.out)
+    # As if it had been killed after its third checkpoint; two are kept.
+    checkpoints(runs[1] / "checkpoints")[-1].unlink()
+    shutil.rmtree(runs[1] / "bundle")
+    pretrain(config, progress=False)
+    first, second = content(runs[0]), content(runs[1])
+    assert first == second
+    log = read_run_log(runs[0])
+    assert all(line["effective_rank"] >= 1.0 for line in log)
+    assert load(runs[0] / "bundle").encoder.dimension == 16
 
 
 def test_an_encoder_in_a_recipe_may_change_a_size() -> None:

@@ -31,7 +31,8 @@ class BYOLConfig:
 
 def regression_loss(guess: Float[Tensor, "B D"], target: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
     """Returns ``sum of 2 - 2 cos`` between rows: squared distances of unit vectors. Source: BYOL, eq. 2."""
-    return (2.0 - 2.0 * F.cosine_similarity(guess.float(), target.float(), dim=1)).sum()
+    wide = torch.float64 if guess.dtype == torch.float64 else torch.float32
+    return (2.0 - 2.0 * F.cosine_similarity(guess.to(wide), target.to(wide), dim=1)).sum()
 
 
 class BYOL(Objective):

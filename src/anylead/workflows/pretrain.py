@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,14 @@ from tqdm import tqdm
 from anylead.batch import Batch
 from anylead.bundle import Bundle
 from anylead.config import from_plain, read_yaml, to_plain
-from anylead.encoders import AnyEncoderConfig, ConvTransformerConfig, Readout, build_encoder
+from anylead.encoders import (
+    ENCODERS,
+    AnyEncoderConfig,
+    ConvTransformerConfig,
+    Readout,
+    build_encoder,
+    named_encoder,
+)
 from anylead.encoders.base import device_of
 from anylead.engine import (
     AdamWConfig,
@@ -84,7 +91,8 @@ class PretrainConfig:
     epochs: float = 20.0
     """Passes over all pairs, where `steps` is None."""
     encoder: AnyEncoderConfig | str = "mini"
-    """A configuration or a named size: ``base``, ``small``, ``mini``, ``tiny``."""
+    """A configuration, a size of the paper's (``base``, ``small``, ``mini``, ``tiny``), or another encoder
+    and its size, such as ``s4:tiny`` or ``lead_time_transformer``."""
     objective: AnyObjectiveConfig = field(default_factory=W2VCMSCConfig)
     feed: PairFeedConfig = field(default_factory=PairFeedConfig)
     augmentation: Augmentation | None = None
@@ -142,7 +150,7 @@ class PretrainConfig:
     @property
     def encoder_config(self) -> AnyEncoderConfig:
         """The configuration that `encoder` is or names."""
-        return ConvTransformerConfig.named(self.encoder) if isinstance(self.encoder, str) else self.encoder
+        return size_of(self.encoder) if isinstance(self.encoder, str) else self.encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +182,8 @@ def read_pretrain_config(values: Mapping[str, Any], *, where: str = "pretrain") 
     """Builds a configuration from nested plain values, as a recipe has them.
 
     Args:
-        values: By the names of `PretrainConfig`. ``encoder`` may be a size, or a mapping in which ``size``
-            (``mini`` where it is not said) names the size that the other names change.
+        values: By the names of `PretrainConfig`. ``encoder`` may be a size, or a mapping in which ``kind``
+            and ``size`` name the one that the others change; without them it is ``mini`` of the paper's.
         where: What to call the offender in an error.
 
     Raises:
@@ -184,9 +192,18 @@ def read_pretrain_config(values: Mapping[str, Any], *, where: str = "pretrain") 
     values = dict(values)
     encoder = values.get("encoder")
     if isinstance(encoder, Mapping):
-        size = ConvTransformerConfig.named(str(encoder.get("size", "mini")))
-        changes = {name: value for name, value in encoder.items() if name != "size"}
-        values["encoder"] = {**to_plain(size), **changes}
+        changes = {name: value for name, value in encoder.items() if name not in ("kind", "size")}
+        word = str(encoder.get("size", ""))
+        if "kind" in encoder:
+            word = f"{encoder['kind']}:{word}" if word else str(encoder["kind"])
+        elif word.partition(":")[0] not in ENCODERS:
+            # What a run wrote spells the encoder out: its names are those of one encoder only.
+            names = {kind: {f.name for f in fields(cls)} for kind, (cls, _) in ENCODERS.items()}
+            kind = next((kind for kind, known in names.items() if set(changes) <= known), "conv_transformer")
+            word = f"{kind}:{word}" if word else kind
+        size = size_of(word)
+        changed = from_plain(type(size), {**to_plain(size), **changes}, where=f"{where}.encoder")
+        values["encoder"] = to_plain(changed)
     objective = values.get("objective")
     if isinstance(objective, Mapping):
         values["objective"] = {"kind": W2VCMSCConfig.kind, **objective}
@@ -197,6 +214,15 @@ def total_steps(config: PretrainConfig, pairs: int) -> int:
     """Returns the updates of a run whose epochs have so many pairs."""
     per_step = config.feed.pairs_per_batch * config.feed.micro_batches
     return config.steps or max(1, round(config.epochs * (pairs / per_step)))
+
+
+def size_of(name: str) -> AnyEncoderConfig:
+    """Returns what ``SIZE``, ``ENCODER`` or ``ENCODER:SIZE`` means; a size alone is of the paper's encoder.
+
+    Raises:
+        ConfigError: If there is no such size or encoder.
+    """
+    return named_encoder(name) if name.partition(":")[0] in ENCODERS else ConvTransformerConfig.named(name)
 
 
 def pretrain(
@@ -327,7 +353,7 @@ def _decisive(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings that decide the numbers of a run, a named size spelled out."""
     values = {name: value for name, value in plain.items() if name not in _FREE}
     if isinstance(values.get("encoder"), str):
-        values["encoder"] = to_plain(ConvTransformerConfig.named(values["encoder"]))
+        values["encoder"] = to_plain(size_of(values["encoder"]))
     return values
 
 
