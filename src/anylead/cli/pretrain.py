@@ -34,8 +34,8 @@ class PretrainArguments:
     epochs: float = 20.0
     """Passes over all pairs."""
     encoder: str | None = None
-    """Size of the paper's encoder (base, small, mini, tiny), or another encoder and its size, such as s4:tiny or
-    lead_time_transformer; without, that of the recipe, or mini."""
+    """Size of the paper's encoder (base, small, mini, tiny), or another encoder and its size, such as s4:tiny
+    or lead_time_transformer; without, that of the recipe, or mini."""
     clip_norm: float | None = None
     """Largest norm of the gradient; without, as in the paper, gradients are not clipped."""
     precision: Literal["float32", "bfloat16"] = "float32"
