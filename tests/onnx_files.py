@@ -13,11 +13,18 @@ from anylead.heads import ArcFaceConfig, ArcFaceHead, AttentiveConfig, Attentive
 from anylead.preparation import Preparation
 
 CONV = ConvTransformerConfig(
-    conv_channels=16, dimension=32, layers=2, heads=2, feedforward=32, position_kernel=16, position_groups=4
+    conv_channels=16,
+    conv_layers=2,
+    dimension=32,
+    layers=2,
+    heads=2,
+    feedforward=32,
+    position_kernel=16,
+    position_groups=4,
 )
 ENCODERS = {
     "conv_transformer": CONV,
-    "reference": replace(CONV, reference=True, conv_layers=2, layers=1),
+    "reference": replace(CONV, reference=True, layers=1),
     "resnet1d": ResNet1dConfig(stem_channels=8, stage_channels=(8,), dilations=(1,), norm_groups=4),
     "s4": S4Config(dimension=16, layers=1),
 }

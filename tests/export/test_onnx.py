@@ -201,8 +201,8 @@ def test_files_in_fewer_bits_are_smaller(exported):
 def test_int8_computes_every_product_with_weights_in_integers(exported):
     nodes = onnx.load(exported("conv_transformer")[1].with_name("model_int8.onnx")).graph.node
     kinds = [node.op_type for node in nodes]
-    # Three convolutions of the front end, its projection, six products a layer, keys and values of a head.
-    assert kinds.count("MatMulIntegerToFloat") == 3 + 1 + 2 * 6 + 2
+    # The front end has one and its projection; six a layer; keys and values of a head.
+    assert kinds.count("MatMulIntegerToFloat") == 1 + 1 + 2 * 6 + 2
     assert kinds.count("MatMulInteger") == 1, "the positional convolution"
     assert "Conv" not in kinds
 

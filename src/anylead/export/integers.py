@@ -32,7 +32,7 @@ def with_integer_products(model: Any) -> Any:
     copy.graph.opset_imports["com.microsoft"] = 1
     writer = _Writer(ir, copy.graph)
     for node in list(copy.graph):
-        if node.op_type == "MatMul" and _is_weight(node.inputs[1], rank=2) and len(node.inputs[0].shape) == 3:
+        if node.op_type == "MatMul" and _is_weight(node.inputs[1], rank=2) and _has_frames(node.inputs[0]):
             writer.product(node)
         elif node.op_type == "Conv" and _is_weight(node.inputs[1], rank=3) and _slides(node):
             writer.convolution(node)
@@ -45,19 +45,27 @@ def _is_weight(value: Any, *, rank: int) -> bool:
     return value.const_value is not None and len(value.shape) == rank
 
 
+def _has_frames(value: Any) -> bool:
+    return value.shape is not None and len(value.shape) == 3
+
+
 def _slides(node: Any) -> bool:
-    """Whether a convolution is the positional one: in groups, over as many taps as it is padded."""
-    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
-    taps = node.inputs[1].shape[2]
+    """Whether a convolution is the positional one: frame by frame, in groups, padded by half its taps."""
+    told = {name: attribute.value for name, attribute in node.attributes.items()}
+    filters, width, taps = node.inputs[1].shape
+    before = node.inputs[0].producer()
     return (
-        attributes.get("group", 1) > 1
-        and list(attributes.get("pads", ())) == [taps // 2, taps // 2]
-        and node.inputs[0].producer() is not None
-        and node.inputs[0].producer().op_type == "Transpose"
+        told.get("group", 1) > 1
+        and filters == width * told["group"]
+        and list(told.get("pads", ())) == [taps // 2, taps // 2]
+        and set(told.get("strides", ())) | set(told.get("dilations", ())) <= {1}
+        and before is not None
+        and before.op_type == "Transpose"
+        and list(before.attributes["perm"].value) == [0, 2, 1]
     )
 
 
-def _quantised(weight: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _quantised_weight(weight: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Returns integers, and what they are multiplied by: one number for all along `axes`."""
     scale = np.abs(weight).max(axis=axes, keepdims=True) / _LARGEST
     scale = np.where(scale > 0, scale, 1.0)
@@ -86,7 +94,7 @@ class _Writer:
         if x not in self.integers:
             self.integers[x] = self.quantised(x, axes=[2])
         integers, scale = self.integers[x]
-        constant, weight_scale = _quantised(weight.const_value.numpy(), axes=(0,))
+        constant, weight_scale = _quantised_weight(weight.const_value.numpy(), axes=(0,))
         # onnxruntime's own operator: the sums are made floating-point numbers as they are written.
         scaled = self.op(
             "MatMulIntegerToFloat",
@@ -128,7 +136,7 @@ class _Writer:
         windows = self.op("Gather", apart, seen, axis=2)
         flat = self.constant(np.array([groups, -1, around * step * width]))
         windows = self.op("Reshape", windows, flat)
-        quantised, weight_scale = _quantised(weight, axes=(1, 2))
+        quantised, weight_scale = _quantised_weight(weight, axes=(1, 2))
         matrix = self.matrix(quantised.reshape(groups, width, width, taps), step=step, around=around)
         total = self.op("MatMulInteger", windows, matrix, self.constant(_ZERO))
         shape = self.op(

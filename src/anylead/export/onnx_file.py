@@ -93,6 +93,7 @@ def graph_of(bundle: Bundle, contract: OnnxContract) -> Any:
                 output_names=list(contract.outputs),
                 dynamic_shapes=list(_AXES),
                 opset_version=_OPSET,
+                optimize=False,  # done below, for larger weights too
                 verbose=False,
             )
         except Exception as error:  # what a graph cannot hold is refused in many ways, without a common base
