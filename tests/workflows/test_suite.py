@@ -9,17 +9,31 @@ import pyarrow.parquet as pq
 import pytest
 from downstream_setup import make_bundle, make_store
 
-from anylead.errors import ConfigError, InputError
+import suite_report
+from anylead.errors import ConfigError, InputError, StoreError
 from anylead.evaluation.conditions import condition, conditions_of
 from anylead.evaluation.results import Interval
 from anylead.store import Store
+from anylead.workflows.conditions import ConditionsConfig
 from anylead.workflows.diff import DiffConfig, diff
 from anylead.workflows.export_hub import ExportHubConfig, export_hub
 from anylead.workflows.selection import Selection
-from anylead.workflows.suite import EmbeddingsConfig, SuiteConfig, leads, readouts, robustness, suite
+from anylead.workflows.suite import (
+    EmbeddingsConfig,
+    SuiteConfig,
+    classification,
+    leads,
+    networks,
+    readouts,
+    robustness,
+    suite,
+)
 from anylead.workflows.suite.contest import contest_of
 from anylead.workflows.suite.embedders import BundleEmbedder
-from anylead.workflows.suite.plan import lead_subsets
+from anylead.workflows.suite.forecast import forecast, planned_passes
+from anylead.workflows.suite.plan import lead_subsets, single_leads
+from anylead.workflows.suite.readouts import cells_of, choose_readouts
+from anylead.workflows.suite.summary import absent_baselines
 from anylead.workflows.suite.untrained import Untrained, grid, untrained_embedder
 
 BASELINES = {"untrained 0, probe", "untrained 1, probe", "hand-made features, probe"}
@@ -110,6 +124,20 @@ def test_the_seeds_of_untrained_encoders_stand_apart(quick):
     ]
     ends = f"{min(scores):.3f} to {max(scores):.3f}"
     assert table["rows"] == [["as the judged encoder", f"{np.mean(scores):.3f}", ends, "2"]]
+
+
+def test_seeds_of_one_model_stand_together(quick):
+    contest = contest_of(quick[0])
+    named = [replace(contest.judged, name=name) for name in ("a-seed-0", "a-seed-12", "b:1", "c-seed-x", "d")]
+    contest.judged, contest.beside = named[0], tuple(named[1:])
+    scores = {"a-seed-0": 0.5, "a-seed-12": 0.8, "b:1": 0.6, "c-seed-x": 0.6, "d": 0.7}
+    results = {
+        f"{name}, {how}": suite_report.classification(name, value)
+        for name, value in scores.items()
+        for how in ("probe", "k-NN")
+    }
+    (table,) = classification._model_seed_table(contest, results)
+    assert table.rows == tuple((f"a, {how}", "0.650", "0.500 to 0.800", "2") for how in ("probe", "k-NN"))
 
 
 def test_classes_that_are_not_judged_are_named(quick):
@@ -217,28 +245,118 @@ def test_a_report_becomes_the_card_of_the_bundle_it_is_about(place, full, quick,
     assert "no any-lead curve" in done.notes[0]
 
 
-def test_embeddings_of_another_model_get_the_same_report(place, full):
-    contest = contest_of(full[0])
+@pytest.fixture(scope="module")
+def table(place, quick):
+    """Embeddings under some conditions, as another group would hand them in."""
+    judged = contest_of(quick[0]).judged
     rows = {"record_id": [], "condition": [], "embedding": []}
     store = Store.open(place / "store")
-    for name in ("clean", "lead-set-12", "lead-set-2"):
+    lead_conditions = [one.name for one in (*lead_subsets()[:2], *single_leads()[:1])]
+    for name in ("clean", "lead-set-12", "lead-set-2", *lead_conditions, "drop-I"):
         for split in ("train", "valid", "test"):
             selection = Selection.of([store], split)
-            vectors = contest.judged.embed(selection, condition(name))
             rows["record_id"] += selection.record_ids
             rows["condition"] += [name] * len(selection)
-            rows["embedding"] += vectors.tolist()
+            rows["embedding"] += judged.embed(selection, condition(name)).tolist()
     pq.write_table(pa.table(rows), place / "theirs.parquet")
-    config = EmbeddingsConfig(
-        embeddings=place / "theirs.parquet", stores=(place / "store",), out=place / "theirs", resamples=100
+    return EmbeddingsConfig(
+        embeddings=place / "theirs.parquet",
+        stores=(place / "store",),
+        out=place / "theirs",
+        untrained_encoder="conv_transformer:tiny",
+        untrained_seeds=1,
+        supervised_steps=1,
+        resamples=100,
+        audit=False,
     )
-    lines = suite(config)
-    report = read_report(config.out)
-    assert {"theirs, probe", "hand-made features, probe"} <= systems(report)
+
+
+def test_embeddings_of_another_model_get_the_same_report_against_every_baseline(table, full):
+    lines = suite(table)
+    report = read_report(table.out)
+    claims = report["results"][-1]["claims"]["Classification"]
+    # All but what is trained from the judged weights or built like the judged encoder.
+    assert {one["b"] for one in claims} == {
+        "untrained 0, probe",
+        "untrained 0, gain 2, probe",
+        "untrained 0, k-NN",
+        "hand-made features, probe",
+        "hand-made features, k-NN",
+        "supervised ResNet-1D",
+        "supervised S4",
+    }
+    assert all(one["p_holm"] >= one["p_value"] for one in claims)
+    persons = report["results"][-1]["claims"]["Identification"]
+    assert {one["b"] for one in persons} == {"untrained 0, cosine", "median beat, cosine"}
+    (absent,) = [line for line in lines if line.startswith("Not among the baselines")]
+    assert "the architecture of theirs, untrained or trained from scratch" in absent
+    assert "ours (conv_transformer:tiny)" in absent
+    titles = [section["title"] for section in report["sections"]]
+    assert {"Read-out", "Fixed lead sets", "Any leads", "Label budgets"} <= set(titles)
     assert "Missing from this report." in "\n".join(lines)
-    assert any(line.startswith("Not among the baselines: untrained encoders") for line in lines)
-    compared = diff(DiffConfig(a=full[0].out, b=config.out, resamples=100))
+    compared = diff(DiffConfig(a=full[0].out, b=table.out, resamples=100))
     assert compared.summary
+
+
+def test_nobody_is_asked_about_conditions_without_rows(table, few_conditions):
+    asked = {one.condition.name for one in planned_passes(contest_of(table))}
+    assert asked == {"clean", "lead-set-12", "lead-set-2", "leads-II", "leads-III", "leads-I", "drop-I"}
+
+
+def test_a_second_report_on_embeddings_trains_and_passes_nothing(table, full, monkeypatch):
+    monkeypatch.setattr(networks, "finetune_classify", None)
+    contest = contest_of(table)
+    choose_readouts(contest)
+    contest.networks = networks.train_networks(table, contest.architecture)
+    assert contest.passes.missing(planned_passes(contest)) == []
+
+
+def test_a_quick_report_on_embeddings_trains_nothing(table, tmp_path, few_conditions):
+    contest = contest_of(replace(table, out=tmp_path, quick=True, untrained_seeds=3))
+    assert [cell.name for cell in cells_of(contest)] == ["untrained 0", "untrained 1"]
+    assert "networks" not in forecast(contest)
+    told = absent_baselines(contest)
+    assert [("architecture" in line, "networks" in line) for line in told] == [(True, False), (False, True)]
+
+
+def test_without_one_sampling_rate_embeddings_are_judged_without_networks(table, tmp_path, monkeypatch):
+    def several(self):
+        raise StoreError("store: the recordings have 250, 500 Hz.")
+
+    monkeypatch.setattr(Store, "sampling_rate_hz", property(several))
+    contest = contest_of(replace(table, out=tmp_path))
+    assert contest.notes[-1].endswith("be among the baselines: store: the recordings have 250, 500 Hz.")
+    assert choose_readouts(contest).missing == ()
+    assert {one.name for one in contest.main} == {"theirs", "hand-made features"}
+    assert "networks" not in forecast(contest)
+    (told,) = absent_baselines(contest)
+    assert told.endswith("how to build, nor any other network.")
+
+
+def test_embeddings_can_have_rows_for_whatever_the_suite_asks(place, few_conditions):
+    contest = contest_of(replace(quick_config(place, place / "x"), quick=False))
+    written = ConditionsConfig(stores=(place / "store",), out=place / "x").chosen
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leads, "lead_subsets", lead_subsets)
+        patch.setattr(robustness, "conditions_of", conditions_of)
+        asked = {one.condition for one in planned_passes(contest)}
+    assert asked == set(written)
+
+
+def test_the_passes_are_told_before_the_first_one_is_made(quick, few_conditions, tmp_path):
+    config, _ = quick
+    made = len(list((config.out / "passes").glob("*.npz")))
+    rows = [line.rsplit(maxsplit=2) for line in forecast(contest_of(config)).splitlines()[2:]]
+    counts = {name.strip(): int(passes.replace(",", "")) for name, passes, _ in rows}
+    assert list(counts) == ["mine", "untrained encoders (2)", "hand-made features", "median beat", "all"]
+    assert counts["all"] == made == sum(counts.values()) - counts["all"]
+    # In a full report, of networks and read-outs that are not there yet.
+    full = contest_of(replace(config, quick=False, out=tmp_path))
+    told = forecast(full)
+    assert told.splitlines()[2].strip().startswith("choice of the read-out")
+    assert "untrained encoders (2)" in told
+    assert "networks trained with labels (6)  " in told
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_encoder_gives_the_same_answers_as_a_table_and_as_a_bundle(place, quick):

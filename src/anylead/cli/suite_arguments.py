@@ -34,6 +34,14 @@ class ProtocolArguments:
     """Windows at a time."""
     audit: bool = True
     """Look for recordings that occur twice."""
+    quick: bool = False
+    """Fixed lead sets, frozen probes, two untrained seeds, hand-made features; nothing is trained."""
+    untrained_seeds: int = 3
+    """Untrained encoders for each preparation and initial gain."""
+    supervised_steps: int = 300
+    """Updates of each network trained with labels."""
+    fine_tuning_rate: float = 1e-3
+    """Peak learning rate of those."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +54,8 @@ class SuiteArguments(ProtocolArguments):
     bundles: Annotated[tuple[Path, ...], tyro.conf.arg(name="bundle", aliases=("--bundles",))] = ()
     """The bundle to judge; further ones are judged beside it."""
     names: tuple[str, ...] = ()
-    """What to call the bundles; without, their folders' names."""
-    quick: bool = False
-    """Fixed lead sets, frozen probes, two untrained seeds, hand-made features; nothing is trained."""
-    untrained_seeds: int = 3
-    """Untrained encoders for each preparation and initial gain."""
-    supervised_steps: int = 300
-    """Updates of each network trained with labels: fine-tuned, from scratch, ResNet, S4."""
-    fine_tuning_rate: float = 1e-3
-    """Peak learning rate of those."""
+    """What to call the bundles; without, their folders' names. Those that differ in -seed-N or :N at the end
+    are one model, pre-trained from several seeds."""
     layer_decay: float = 1.0
     """Layer-wise decay of the rate when fine-tuning: 1 is none."""
 
@@ -65,14 +66,15 @@ class EmbeddingsArguments(ProtocolArguments):
 
     The table has the columns record_id, condition and embedding, one row a recording and condition;
     `anylead evaluate conditions` writes the recordings. Sections without rows are named as missing.
+    Baselines are those of the suite, but for the model's own architecture, which a table does not tell.
     """
 
     embeddings: Annotated[Path, tyro.conf.Positional]
     """Parquet table."""
     name: str = ""
     """What to call the model; without, the file's name."""
-    quick: bool = False
-    """No lead subsets and no label budgets."""
+    untrained_encoder: str = "conv_transformer:mini"
+    """Encoder of ours that stands untrained among the baselines, NAME or NAME:SIZE."""
 
 
 @dataclass(frozen=True, kw_only=True)

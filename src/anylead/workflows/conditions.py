@@ -26,6 +26,7 @@ from anylead.evaluation.conditions import (
 )
 from anylead.evaluation.lead_protocol import sample_subsets
 from anylead.formats.wfdb_writer import encode_wfdb
+from anylead.leads import STANDARD_12
 from anylead.provenance import atomic_path, environment, fingerprint, write_json
 from anylead.store import SPLITS, Split, Store
 from anylead.workflows.conditions_readme import readme
@@ -109,7 +110,9 @@ class ConditionsConfig:
         families = self.families or (() if self.conditions else FAMILIES)
         listed = [one for family in families for one in conditions_of(family)]
         if "lead_subset" in families:
+            # The protocol's sample, and each lead alone: what a lead says by itself.
             listed += [lead_subset(leads) for leads in sample_subsets()]
+            listed += [lead_subset((lead,)) for lead in STANDARD_12]
         return tuple(dict.fromkeys([*listed, *map(condition, self.conditions)]))
 
     def splits_of(self, one: Condition) -> tuple[Split, ...]:

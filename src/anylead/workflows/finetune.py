@@ -172,15 +172,19 @@ class FinetuneResult:
     """Lead set, or ``any``, to the last loss logged."""
 
 
-def finetune_classify(config: ClassifyConfig) -> FinetuneResult:
+def finetune_classify(config: ClassifyConfig, *, start: Bundle | None = None) -> FinetuneResult:
     """Trains a classifier and writes its bundle.
+
+    Args:
+        config: What to train, and on what.
+        start: The bundle, where it is at hand and not to be read from `config.bundle`.
 
     Raises:
         ConfigError: If no recording is labelled or no class has enough positives, or a setting does not fit.
         BundleError: If the bundle cannot be read or written.
         StoreError: If a store cannot be used with it.
     """
-    start = load(config.bundle)
+    start = load(config.bundle) if start is None else start
     stores = open_stores(config.stores, start)
     training = Selection.of(stores, "train").labelled()
     chosen = scored_classes(training, minimum_positives=config.minimum_positives)

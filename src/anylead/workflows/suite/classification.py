@@ -1,6 +1,7 @@
 """The classification part: every read-out and every baseline at the leads as recorded."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from anylead.evaluation.knn import fit_neighbours
 from anylead.evaluation.report import Table
 from anylead.evaluation.results import ClassificationResult
 from anylead.workflows.suite.contest import Contest
-from anylead.workflows.suite.embedders import Embedder
+from anylead.workflows.suite.embedders import BundleEmbedder, Embedder
 from anylead.workflows.suite.networks import network_answers, recipes
 from anylead.workflows.suite.parts import Answers, Part
 from anylead.workflows.suite.passes import Pass
@@ -20,6 +21,8 @@ from anylead.workflows.suite.scoring import block, score
 from anylead.workflows.suite.task import Task, finite_rows
 
 METRICS = ("macro_auroc", "macro_auprc")
+_SEED_OF_MODEL = re.compile(r"(?P<model>.+)(-seed-|:)\d+$")
+"""Names of bundles that are one model, pre-trained from several seeds: ``mine-seed-0`` or ``mine:0``."""
 
 
 def classification_part(contest: Contest) -> Part:
@@ -31,7 +34,7 @@ def classification_part(contest: Contest) -> Part:
     task = contest.probes.task
     given = [contest.probes.answers(one, CLEAN, CLEAN) for one in _probed(contest)]
     given += [_nearest(contest, one) for one in contest.main]
-    chosen = recipes(contest.config) if contest.networks else {}  # type: ignore[arg-type]
+    chosen = recipes(contest.config)
     given += [
         network_answers(contest.passes, network, task, CLEAN, chosen[name].protocol)
         for name, network in contest.networks.items()
@@ -48,8 +51,9 @@ def classification_part(contest: Contest) -> Part:
     ]
     claims = [one for one in differences if one.metric == METRICS[0] and one.b in baselines]
     section = benchmark_section(list(results.values()), drawn=_drawn(contest), notes=_skipped(task))
+    seeds = (*_model_seed_table(contest, results), *_seed_table(contest, results))
     return Part(
-        sections=(replace(section, tables=(*section.tables, *_seed_table(contest, results))),),
+        sections=(replace(section, tables=(*section.tables, *seeds)),),
         results=tuple(results.values()),
         claims=tuple(claims),
         predictions=tuple(block(one.answers, task, "clean") for one in scored.values()),
@@ -72,7 +76,7 @@ def _pretrained(contest: Contest) -> set[str]:
     return rows | {
         network.name
         for name, network in contest.networks.items()
-        if recipes(contest.config)[name].is_pretrained  # type: ignore[arg-type]
+        if recipes(contest.config)[name].is_pretrained
     }
 
 
@@ -114,22 +118,37 @@ def _skipped(task: Task) -> tuple[str, ...]:
     )
 
 
+def _model_seed_table(contest: Contest, results: Mapping[str, ClassificationResult]) -> tuple[Table, ...]:
+    """Returns how far the pre-training seeds of one model are apart, where names tell that they are such."""
+    by_model: dict[str, list[float]] = {}
+    for one in (contest.judged, *contest.beside):
+        named = _SEED_OF_MODEL.match(one.name)
+        for how in ("probe", "k-NN") if named else ():
+            value = results[f"{one.name}, {how}"].macro_auroc.value
+            if named and value is not None:
+                by_model.setdefault(f"{named['model']}, {how}", []).append(value)
+    several = {name: values for name, values in by_model.items() if len(values) > 1}
+    return _spread(several, caption="Macro AUROC of models: variation between seeds", what="Model")
+
+
 def _seed_table(contest: Contest, results: Mapping[str, ClassificationResult]) -> tuple[Table, ...]:
     """Returns how far the seeds of untrained encoders are apart: a variation that no bootstrap shows."""
     by_kind: dict[str, list[float]] = {}
+    plain = "as the judged encoder" if isinstance(contest.judged, BundleEmbedder) else "prepared as the store"
     for cell, embedder in zip(contest.cells, contest.untrained, strict=True):
         value = results[f"{embedder.name}, probe"].macro_auroc.value
         if value is not None:
-            by_kind.setdefault(cell.kind, []).append(value)
-    rows = tuple(
-        (
-            kind or "as the judged encoder",
-            f"{np.mean(values):.3f}",
-            f"{min(values):.3f} to {max(values):.3f}",
-            str(len(values)),
-        )
-        for kind, values in by_kind.items()
-    )
-    columns = ("Untrained encoder", "Mean over seeds", "Lowest to highest seed", "Seeds")
+            by_kind.setdefault(cell.kind or plain, []).append(value)
     caption = "Macro AUROC of untrained encoders: variation between seeds"
-    return (Table(caption=caption, columns=columns, rows=rows, folded=True),) if rows else ()
+    return _spread(by_kind, caption=caption, what="Untrained encoder", folded=True)
+
+
+def _spread(
+    values: Mapping[str, Sequence[float]], *, caption: str, what: str, folded: bool = False
+) -> tuple[Table, ...]:
+    rows = tuple(
+        (name, f"{np.mean(found):.3f}", f"{min(found):.3f} to {max(found):.3f}", str(len(found)))
+        for name, found in values.items()
+    )
+    columns = (what, "Mean over seeds", "Lowest to highest seed", "Seeds")
+    return (Table(caption=caption, columns=columns, rows=rows, folded=folded),) if rows else ()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from anylead.encoders import named_encoder
 from anylead.errors import ConfigError
 
 LEAD_SETS = ("12", "8", "6", "4", "3", "2", "I", "II")
@@ -21,6 +22,14 @@ class ProtocolConfig:
     """Where the recordings are, used together."""
     out: Path
     """Folder of the report; what was computed is kept in it and used again."""
+    quick: bool = False
+    """Fixed lead sets, frozen probes, two untrained seeds, hand-made features; nothing is trained."""
+    untrained_seeds: int = 3
+    """Untrained encoders for each preparation and initial gain; two of the plain ones where quick."""
+    supervised_steps: int = 300
+    """Updates of each network that is trained with labels."""
+    fine_tuning_rate: float = 1e-3
+    """Peak learning rate of those."""
     pretraining_stores: tuple[Path, ...] = ()
     """Stores the encoder was pre-trained on, for the leakage audit; what the bundle says where empty."""
     minimum_positives: int = 5
@@ -49,6 +58,11 @@ class ProtocolConfig:
         ):
             if value < least:
                 raise ConfigError(f"evaluate: {what} is {value}; give at least {least}.")
+        if self.untrained_seeds < 1 or self.supervised_steps < 1:
+            raise ConfigError(
+                f"evaluate: got {self.untrained_seeds} untrained seeds and {self.supervised_steps} "
+                "steps; give at least 1 of each."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +76,8 @@ class SuiteConfig(ProtocolConfig):
     bundles: tuple[Path, ...]
     """The first is judged; further ones are other seeds or other models, judged beside it."""
     names: tuple[str, ...] = ()
-    """What to call the bundles; their folders' names where empty."""
-    quick: bool = False
-    """Fixed lead sets, frozen probes, two untrained seeds, hand-made features; nothing is trained."""
-    untrained_seeds: int = 3
-    """Untrained encoders for each preparation and initial gain; two of the plain ones where quick."""
-    supervised_steps: int = 300
-    """Updates of each network that is trained with labels: fine-tuned, from scratch, ResNet, S4."""
-    fine_tuning_rate: float = 1e-3
-    """Peak learning rate of those."""
+    """What to call the bundles; their folders' names where empty. Those that differ in ``-seed-N`` or ``:N``
+    at the end are one model, pre-trained from several seeds."""
     layer_decay: float = 1.0
     """Layer-wise decay of the rate when fine-tuning: 1 is none."""
 
@@ -83,20 +90,24 @@ class SuiteConfig(ProtocolConfig):
                 f"evaluate suite: got {len(self.names)} names for {len(self.bundles)} bundles; "
                 "name each, or none."
             )
-        if self.untrained_seeds < 1 or self.supervised_steps < 1:
-            raise ConfigError(
-                f"evaluate suite: got {self.untrained_seeds} untrained seeds and {self.supervised_steps} "
-                "steps; give at least 1 of each."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingsConfig(ProtocolConfig):
-    """Judging embeddings that any other model made."""
+    """Judging embeddings that any other model made.
+
+    Raises:
+        ConfigError: If there is no such encoder, or a number is out of range.
+    """
 
     embeddings: Path
     """Parquet table: record_id, condition, embedding."""
     name: str = ""
     """What to call the model; the file's name where empty."""
-    quick: bool = False
-    """No baselines but hand-made features."""
+    untrained_encoder: str = "conv_transformer:mini"
+    """Encoder of ours that stands untrained among the baselines, ``NAME`` or ``NAME:SIZE``: a table does not
+    tell how to build the model's own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named_encoder(self.untrained_encoder)

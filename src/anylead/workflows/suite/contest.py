@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anylead.bundle import load
-from anylead.errors import ConfigError
+from anylead.errors import ConfigError, StoreError
 from anylead.evaluation.conditions import standard_conditions
 from anylead.evaluation.embedding_table import read_embedding_table
 from anylead.seeding import generator
@@ -14,10 +14,10 @@ from anylead.workflows.selection import Selection
 from anylead.workflows.suite.config import EmbeddingsConfig, ProtocolConfig, SuiteConfig
 from anylead.workflows.suite.embedders import BundleEmbedder, Embedder, FeatureEmbedder, TableEmbedder
 from anylead.workflows.suite.passes import Passes
-from anylead.workflows.suite.plan import PERSONS, SCATTER, VALID_PERSONS, lead_subsets
+from anylead.workflows.suite.plan import PERSONS, SCATTER, VALID_PERSONS, lead_subsets, single_leads
 from anylead.workflows.suite.probing import Probes
 from anylead.workflows.suite.task import Task, classification_task
-from anylead.workflows.suite.untrained import Untrained, untrained_embedder
+from anylead.workflows.suite.untrained import Untrained, own_embedder, untrained_embedder
 from anylead.workflows.systems import bundle_folder, run_name
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -36,6 +36,8 @@ class Contest:
     judged: Embedder
     beside: tuple[Embedder, ...] = ()
     """Further models, judged in the same way."""
+    ours: BundleEmbedder | None = None
+    """An encoder of ours, where a table is judged; None too where the store has no one sampling rate."""
     untrained: tuple[BundleEmbedder, ...] = ()
     """The first one also stands for them where one must be enough."""
     cells: tuple[Untrained, ...] = ()
@@ -53,7 +55,12 @@ class Contest:
     @property
     def quick(self) -> bool:
         """Whether only the short protocol is run."""
-        return isinstance(self.config, SuiteConfig | EmbeddingsConfig) and self.config.quick
+        return self.config.quick
+
+    @property
+    def architecture(self) -> BundleEmbedder | None:
+        """What untrained encoders are built like: the judged encoder, or ours where that is a table."""
+        return self.judged if isinstance(self.judged, BundleEmbedder) else self.ours
 
     @property
     def probes(self) -> Probes:
@@ -109,12 +116,21 @@ def contest_of(config: SuiteConfig | EmbeddingsConfig) -> Contest:
         for kind, name in (("hand-made", "hand-made features"), ("median beat", "median beat"))
     }
     judged, beside, notes = _models(config, stores)
+    ours = None
+    if isinstance(config, EmbeddingsConfig):
+        try:
+            ours = own_embedder(
+                config.untrained_encoder, stores, seed=config.seed, batch_size=config.batch_size
+            )
+        except StoreError as error:
+            notes.append(f"No network can be among the baselines: {error}")
     return Contest(
         config=config,
         stores=stores,
         passes=passes,
         judged=judged,
         beside=beside,
+        ours=ours,
         handmade=features["hand-made"],
         median_beat=features["median beat"],
         task=task,
@@ -134,7 +150,7 @@ def _models(
 ) -> tuple[Embedder, tuple[Embedder, ...], list[str]]:
     if isinstance(config, EmbeddingsConfig):
         everyone = {split: Selection.of(stores, split) for split in SPLITS}
-        known = [one.name for one in (*standard_conditions(), *lead_subsets())]
+        known = [one.name for one in (*standard_conditions(), *lead_subsets(), *single_leads())]
         table = read_embedding_table(config.embeddings).of_store(
             [name for part in everyone.values() for name in part.record_ids],
             [split for split, part in everyone.items() for _ in range(len(part))],

@@ -42,6 +42,10 @@ class Embedder(ABC):
     ) -> Float32[np.ndarray, "n E"]:
         """Returns one vector a recording, NaN where the condition or the model does not apply to it."""
 
+    def knows(self, condition: Condition) -> bool:
+        """Returns whether it can give anything under a condition: where not, nobody need be asked."""
+        return True
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BundleEmbedder(Embedder):
@@ -154,6 +158,10 @@ class TableEmbedder(Embedder):
     ) -> Float32[np.ndarray, "n E"]:
         """Returns the rows of the table."""
         return self.table.array(selection.record_ids, condition.name)
+
+    def knows(self, condition: Condition) -> bool:
+        """Returns whether the table has a row for a condition."""
+        return condition.name in self.table.conditions
 
 
 def conditioned(selection: Selection, condition: Condition, *, seed: int) -> Iterator[Record | None]:

@@ -1,6 +1,7 @@
 """The identification part: every protocol, plain and whitened, for each lead set."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 import numpy as np
 
@@ -23,7 +24,14 @@ from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.embedders import BundleEmbedder, Embedder
 from anylead.workflows.suite.parts import Part
 from anylead.workflows.suite.passes import Pass
-from anylead.workflows.suite.plan import PERSONS, SCATTER, VALID_PERSONS, fixed_lead_sets, passes_over
+from anylead.workflows.suite.plan import (
+    PERSONS,
+    SCATTER,
+    VALID_PERSONS,
+    asked_of,
+    fixed_lead_sets,
+    passes_over,
+)
 from anylead.workflows.suite.task import finite_rows
 
 WHITENED = "whitened"
@@ -43,14 +51,14 @@ def identity_systems(contest: Contest) -> tuple[Embedder, ...]:
 
 def identity_passes(contest: Contest) -> list[Pass]:
     """Returns the passes of this part: other recordings than those of classification."""
-    systems = identity_systems(contest)
+    systems, conditions = identity_systems(contest), asked_of(contest.judged, fixed_lead_sets())
     scatter = [
         Pass(embedder=one, condition=condition, part=SCATTER, gives="windows")
         for one in systems
-        if isinstance(one, BundleEmbedder)
-        for condition in fixed_lead_sets()
+        if _can_be_whitened(one, contest)
+        for condition in conditions
     ]
-    return [*passes_over(systems, fixed_lead_sets(), (PERSONS,)), *scatter]
+    return [*passes_over(systems, conditions, (PERSONS,)), *scatter]
 
 
 def identity_part(contest: Contest) -> Part:
@@ -64,11 +72,17 @@ def identity_part(contest: Contest) -> Part:
         raise ConfigError(
             "no store has patient ids that are those of persons; give one such as ecg-id or ptb-xl."
         )
+    conditions = asked_of(contest.judged, fixed_lead_sets())
+    if not conditions:
+        raise ConfigError(
+            f"{contest.judged.name} has no embedding under any lead set; give rows for "
+            f"{fixed_lead_sets()[0].name} at least."
+        )
     how, choice = _read_as(contest)
     draws = patient_draws(persons.persons, resamples=contest.config.resamples, seed=contest.config.seed)
     dates, hashes = _dates(persons), persons.column("hash")
     results, differences, blocks, reasons = [], [], [], []
-    for condition in fixed_lead_sets():
+    for condition in conditions:
         vectors = _vectors(contest, condition)
         whole = finite_rows(*vectors.values()) & persons_with(persons, condition)
         name = condition.name.removeprefix("lead-set-")
@@ -178,8 +192,13 @@ def _vectors(contest: Contest, condition: Condition) -> dict[str, np.ndarray]:
     return found
 
 
+def _can_be_whitened(system: Embedder, contest: Contest) -> TypeGuard[BundleEmbedder]:
+    """Returns whether a system is read whitened too: nobody is where the judged one, a table, is not."""
+    return isinstance(system, BundleEmbedder) and isinstance(contest.judged, BundleEmbedder)
+
+
 def _whitening(contest: Contest, system: Embedder, condition: Condition) -> Whitening | None:
-    if not isinstance(system, BundleEmbedder):
+    if not _can_be_whitened(system, contest):
         return None
     vectors, places = contest.passes.windows(system, condition, SCATTER)
     try:

@@ -4,18 +4,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from anylead.evaluation.conditions import Condition, conditions_of, lead_subset
+from anylead.errors import ConfigError
+from anylead.evaluation.conditions import Condition, conditions_of
 from anylead.evaluation.evaluate import paired_difference
 from anylead.evaluation.lead_importance import LeadImportance, falls_from, lead_importance
 from anylead.evaluation.lead_protocol import Kind, LeadCurve, lead_curve, write_lead_csv
 from anylead.evaluation.lead_section import PROBES, fixed_lead_section, lead_section
 from anylead.evaluation.results import Interval
-from anylead.leads import STANDARD_12
 from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.embedders import Embedder
 from anylead.workflows.suite.parts import Answers, Part
 from anylead.workflows.suite.passes import Pass
-from anylead.workflows.suite.plan import ASKED, FITTED, REFITTED, fixed_lead_sets, lead_subsets, passes_over
+from anylead.workflows.suite.plan import (
+    ASKED,
+    FITTED,
+    REFITTED,
+    asked_of,
+    fixed_lead_sets,
+    lead_subsets,
+    passes_over,
+    single_leads,
+)
 from anylead.workflows.suite.scoring import block, macro_auroc_values, score
 from anylead.workflows.suite.task import finite_rows
 
@@ -26,13 +35,15 @@ CSV_NAME = "leads.csv"
 
 
 def lead_passes(contest: Contest) -> list[Pass]:
-    """Returns the passes of this part."""
-    passes = passes_over(contest.main, fixed_lead_sets()[:1], FITTED)
-    passes += passes_over(contest.main, fixed_lead_sets()[1:], REFITTED)
+    """Returns the passes of this part: none without the twelve leads, on which its probes are fitted."""
+    if not contest.judged.knows(_all_leads()[0]):
+        return []
+    passes = passes_over(contest.main, _all_leads(), FITTED)
+    passes += passes_over(contest.main, asked_of(contest.judged, fixed_lead_sets()[1:]), REFITTED)
     if not contest.quick:
-        passes += passes_over(contest.main, lead_subsets(), REFITTED)
-        passes += passes_over(contest.main, (*_single_leads(), *conditions_of("drop_lead")), ASKED)
-        passes += passes_over(contest.main, conditions_of("wrong_lead"), ASKED)
+        asked = (*single_leads(), *conditions_of("drop_lead"), *conditions_of("wrong_lead"))
+        passes += passes_over(contest.main, asked_of(contest.judged, lead_subsets()), REFITTED)
+        passes += passes_over(contest.main, asked_of(contest.judged, asked), ASKED)
     return passes
 
 
@@ -43,7 +54,7 @@ def fixed_part(contest: Contest) -> Part:
         ConfigError: If no recording can be judged.
     """
     results, predictions, differences = [], [], []
-    for condition in fixed_lead_sets():
+    for condition in (*_all_leads(), *asked_of(contest.judged, fixed_lead_sets()[1:])):
         given = [
             _answers(contest, one, condition, kind) for one in contest.main for kind in (SHIFT, INFORMATION)
         ]
@@ -68,30 +79,47 @@ def fixed_part(contest: Contest) -> Part:
 def subset_part(contest: Contest) -> Part:
     """Judges the sampled subsets, dropped leads and wrong leads; writes every subset as CSV.
 
+    Conditions under which the judged model gives nothing are left out; the section names missing subsets.
+
     Raises:
-        ConfigError: If no recording has all twelve leads.
+        ConfigError: If no recording has all twelve leads, or the judged model gives nothing with fewer.
         FileError: If the table cannot be written.
     """
+    subsets, alone, dropped, wrong = (
+        asked_of(contest.judged, conditions)
+        for conditions in (
+            lead_subsets(),
+            single_leads(),
+            conditions_of("drop_lead"),
+            conditions_of("wrong_lead"),
+        )
+    )
+    if not subsets:
+        raise ConfigError(
+            f"{contest.judged.name} has no embedding of any subset of the leads; give rows for "
+            f"{lead_subsets()[0].name} and the others of the protocol."
+        )
     curves: list[LeadCurve] = []
     importances: list[LeadImportance] = []
     faults: dict[str, Mapping[str, Interval]] = {}
     for kind in (SHIFT, INFORMATION):
-        for one, found in _by_system(contest, lead_subsets(), kind).items():
-            scores = {tuple(condition.leads): found[condition.name] for condition in lead_subsets()}
+        for one, found in _by_system(contest, subsets, kind).items():
+            scores = {tuple(condition.leads): found[condition.name] for condition in subsets}
             curves.append(lead_curve(scores, system=one, kind=kind))
-    dropped = _by_system(contest, (*conditions_of("drop_lead"), *_single_leads(), *_all_leads()), SHIFT)
-    for system, found in dropped.items():
+    without = _by_system(contest, (*dropped, *alone, *_all_leads()), SHIFT) if dropped else {}
+    for system, found in without.items():
         importances.append(
             lead_importance(
                 found[_all_leads()[0].name],
-                {one.leads[0]: found[one.name] for one in conditions_of("drop_lead")},
-                {one.leads[0]: found[one.name] for one in _single_leads()},
+                {one.leads[0]: found[one.name] for one in dropped},
+                {one.leads[0]: found[one.name] for one in alone},
                 system=system,
             )
         )
-    for system, found in _by_system(contest, (*conditions_of("wrong_lead"), *_all_leads()), SHIFT).items():
+    faulty = _by_system(contest, (*wrong, *_all_leads()), SHIFT) if wrong else {}
+    for system, found in faulty.items():
         clean = found[_all_leads()[0].name]
-        faults[system] = falls_from(clean, {one.name: found[one.name] for one in conditions_of("wrong_lead")})
+        faults[system] = falls_from(clean, {one.name: found[one.name] for one in wrong})
     write_lead_csv(curves, contest.config.out / CSV_NAME)
     counts = _counts(contest)
     section = lead_section(curves, importances, faults, notes=(_counted(counts),))
@@ -106,7 +134,7 @@ def _counts(contest: Contest) -> dict[str, dict[str, int]]:
     system has its own, where all have an embedding of twelve leads.
     """
     task = contest.probes.task
-    asked = {"train": _all_leads(), "test": (*lead_subsets(), *_all_leads())}
+    asked = {"train": _all_leads(), "test": (*asked_of(contest.judged, lead_subsets()), *_all_leads())}
     counts = {}
     for part, conditions in asked.items():
         usable = finite_rows(
@@ -164,10 +192,6 @@ def _by_system(
     for (system, condition), scored in zip(given, common, strict=True):
         found.setdefault(system, {})[condition] = scored
     return found
-
-
-def _single_leads() -> tuple[Condition, ...]:
-    return tuple(lead_subset((lead,)) for lead in STANDARD_12)
 
 
 def _all_leads() -> tuple[Condition, ...]:

@@ -9,7 +9,7 @@ from anylead.bundle import load
 from anylead.evaluation.conditions import Condition
 from anylead.workflows.finetune import ClassifyConfig, finetune_classify
 from anylead.workflows.stages import Stages
-from anylead.workflows.suite.config import SuiteConfig
+from anylead.workflows.suite.config import ProtocolConfig, SuiteConfig
 from anylead.workflows.suite.embedders import BundleEmbedder
 from anylead.workflows.suite.parts import Answers
 from anylead.workflows.suite.passes import Pass, Passes
@@ -36,10 +36,19 @@ class Recipe:
         return self.is_pretrained and "head_kind" not in self.settings
 
 
-def recipes(config: SuiteConfig) -> dict[str, Recipe]:
-    """Returns the networks of a full suite, by the name of their folder."""
+def recipes(config: ProtocolConfig) -> dict[str, Recipe]:
+    """Returns the networks of a full report, by the name of their folder.
+
+    Where an encoder of ours is judged, it is trained too; of another model nobody here knows how to build it.
+    """
     rate = {"learning_rate": config.fine_tuning_rate}
     scratch = {"schedule": "warmup_cosine", **rate}
+    supervised = {
+        "resnet1d": Recipe(protocol="supervised ResNet-1D", settings={"encoder": "resnet1d", **scratch}),
+        "s4": Recipe(protocol="supervised S4", settings={"encoder": "s4", **scratch}),
+    }
+    if not isinstance(config, SuiteConfig):
+        return supervised
     attentive = {"frozen": True, "head_kind": "attentive", "learning_rate": _ATTENTIVE_RATE}
     return {
         "fine-tuned": Recipe(
@@ -52,17 +61,17 @@ def recipes(config: SuiteConfig) -> dict[str, Recipe]:
         "scratch": Recipe(
             protocol="same architecture from scratch", settings={"weights": "fresh", **scratch}
         ),
-        "resnet1d": Recipe(protocol="supervised ResNet-1D", settings={"encoder": "resnet1d", **scratch}),
-        "s4": Recipe(protocol="supervised S4", settings={"encoder": "s4", **scratch}),
+        **supervised,
     }
 
 
-def train_networks(config: SuiteConfig, judged: BundleEmbedder) -> dict[str, BundleEmbedder]:
+def train_networks(config: ProtocolConfig, start: BundleEmbedder) -> dict[str, BundleEmbedder]:
     """Trains every network that is not there yet; returns them by recipe.
 
     Args:
         config: What is trained on, and how long.
-        judged: Gives the weights and the layer that is read.
+        start: Gives the preparation to all, architecture, weights and the layer that is read to those
+            that begin with them.
 
     Raises:
         ConfigError: If there is nothing to train on.
@@ -74,12 +83,12 @@ def train_networks(config: SuiteConfig, judged: BundleEmbedder) -> dict[str, Bun
     for name, recipe in chosen.items():
         out = config.out / "networks" / name
         work = ClassifyConfig(
-            bundle=bundle_folder(config.bundles[0]),
+            bundle=bundle_folder(config.bundles[0]) if isinstance(config, SuiteConfig) else Path(),
             stores=config.stores,
             out=out,
             steps=config.supervised_steps,
-            layer=judged.readout.layer if recipe.is_pretrained else None,
-            pooling=judged.readout.pooling if recipe.reads_like_judged else None,
+            layer=start.readout.layer if recipe.is_pretrained else None,
+            pooling=start.readout.pooling if recipe.reads_like_judged else None,
             minimum_positives=config.minimum_positives,
             seed=config.seed,
             progress=config.progress,
@@ -88,16 +97,16 @@ def train_networks(config: SuiteConfig, judged: BundleEmbedder) -> dict[str, Bun
         stages.run(
             name,
             f"train: {recipe.protocol}",
-            lambda chosen=work: finetune_classify(chosen),  # type: ignore[misc]
-            settings={"bundle": judged.bundle.fingerprint(), "work": _settings(work)},
+            lambda chosen=work: finetune_classify(chosen, start=start.bundle),  # type: ignore[misc]
+            settings={"bundle": start.bundle.fingerprint(), "work": _settings(work)},
             makes=(out / "bundle" / "config.json",),
             owns=(out,),
         )
         bundle = load(out / "bundle")
-        name_shown = f"{judged.name}, {recipe.protocol}" if recipe.is_pretrained else recipe.protocol
+        name_shown = f"{start.name}, {recipe.protocol}" if recipe.is_pretrained else recipe.protocol
         trained[name] = BundleEmbedder(
             name=name_shown,
-            seed=judged.seed,
+            seed=start.seed,
             bundle=bundle,
             readout=bundle.manifest.readout,
             batch_size=config.batch_size,

@@ -123,9 +123,10 @@ class Passes:
             self._get(one)
 
     def _path(self, one: Pass) -> Path:
-        return self.folder / f"{one.key}-{self._part_key(one.part)}.npz"
+        return self.folder / f"{one.key}-{self.part_key(one.part)}.npz"
 
-    def _part_key(self, part: str) -> str:
+    def part_key(self, part: str) -> str:
+        """Names the recordings of a part: the same for the same ones."""
         if part not in self._samples:
             selection = self.parts[part]
             stores = [store.manifest.fingerprint for store in selection.stores]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from anylead.evaluation.conditions import Condition, condition, conditions_of, lead_subset
 from anylead.evaluation.lead_protocol import sample_subsets
+from anylead.leads import STANDARD_12
 from anylead.workflows.suite.config import LEAD_SETS
 from anylead.workflows.suite.embedders import Embedder
 from anylead.workflows.suite.passes import Pass
@@ -32,10 +33,23 @@ def lead_subsets() -> tuple[Condition, ...]:
     return tuple(lead_subset(leads) for leads in sample_subsets())
 
 
+def single_leads() -> tuple[Condition, ...]:
+    """Returns the conditions of each of the twelve leads alone."""
+    return tuple(lead_subset((lead,)) for lead in STANDARD_12)
+
+
 def disturbed() -> tuple[Condition, ...]:
     """Returns the conditions on which a probe fitted on clean recordings is asked."""
     graded = [one for family in ROBUSTNESS for one in conditions_of(family)]
     return (*conditions_of("drop_lead"), *conditions_of("wrong_lead"), *graded)
+
+
+def asked_of(judged: Embedder, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Returns the conditions under which the judged model gives anything.
+
+    Under others there is nothing to compare with, and nobody need be asked.
+    """
+    return tuple(one for one in conditions if judged.knows(one))
 
 
 def passes_over(

@@ -1,5 +1,7 @@
 """Which layer and pooling of each encoder is read: chosen on validation recordings, before any test."""
 
+from dataclasses import replace
+
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -12,7 +14,6 @@ from anylead.evaluation.readout_choice import (
     choose_readout,
     pooling_columns,
 )
-from anylead.workflows.suite.config import SuiteConfig
 from anylead.workflows.suite.contest import Contest, add_untrained
 from anylead.workflows.suite.embedders import BundleEmbedder
 from anylead.workflows.suite.parts import Part
@@ -26,22 +27,28 @@ _MOST_LAYERS = 4
 _PLAIN_SEEDS_IF_QUICK = 2
 
 
+def cells_of(contest: Contest) -> tuple[Untrained, ...]:
+    """Returns the untrained encoders that take part: none where nobody knows how to build them."""
+    if contest.architecture is None:
+        return ()
+    seeds = contest.config.untrained_seeds
+    return grid(seeds=min(seeds, _PLAIN_SEEDS_IF_QUICK) if contest.quick else seeds, plain_only=contest.quick)
+
+
 def choose_readouts(contest: Contest) -> Part:
     """Chooses a read-out for every trained encoder and one for the untrained, and lets them take part.
 
-    All get the same candidates. Where quick, or where nothing is labelled, the judged bundle's own read-out
-    is taken for all.
+    All get the same candidates. Where quick, or where nothing is labelled, the own read-out of the judged
+    bundle, or of our encoder, is taken for all.
     """
-    config = contest.config
-    assert isinstance(config, SuiteConfig)
-    assert isinstance(contest.judged, BundleEmbedder)
-    seeds = min(config.untrained_seeds, _PLAIN_SEEDS_IF_QUICK) if contest.quick else config.untrained_seeds
-    cells = grid(seeds=seeds, plain_only=contest.quick)
+    like, cells = contest.architecture, cells_of(contest)
+    if like is None:
+        return Part()
     if contest.quick or contest.task is None:
-        add_untrained(contest, cells, contest.judged)
-        return Part(headlines=(), sections=())
-    fresh = untrained_embedder(contest.judged, Untrained(), seed=config.seed)
-    trained = [contest.judged, *(one for one in contest.beside if isinstance(one, BundleEmbedder))]
+        add_untrained(contest, cells, like)
+        return Part()
+    fresh = untrained_embedder(like, Untrained(), seed=contest.config.seed)
+    trained = _trained(contest)
     choices: dict[str, ReadoutChoice] = {}
     chosen: dict[str, BundleEmbedder] = {}
     contest.passes.run([one for e in (*trained, fresh) for one in _passes(e)])
@@ -51,10 +58,22 @@ def choose_readouts(contest: Contest) -> Part:
         found = choices[name].chosen
         readout = Readout(layer=found.layer, pooling=found.pooling)  # type: ignore[arg-type]
         chosen[name] = embedder.reading(readout)
-    contest.judged = chosen[contest.judged.name]
+    contest.judged = chosen.get(contest.judged.name, contest.judged)
     contest.beside = tuple(chosen.get(one.name, one) for one in contest.beside)
     add_untrained(contest, cells, chosen["untrained"])
     return Part(sections=(readout_section(choices),), results=({"readouts": choices},))
+
+
+def readout_passes(contest: Contest) -> list[Pass]:
+    """Returns the passes of the choice; untrained encoders stand under the name of what they are like."""
+    like = contest.architecture
+    if like is None or contest.quick or contest.task is None:
+        return []
+    return [one for e in (*_trained(contest), replace(like, name="untrained")) for one in _passes(e)]
+
+
+def _trained(contest: Contest) -> list[BundleEmbedder]:
+    return [one for one in (contest.judged, *contest.beside) if isinstance(one, BundleEmbedder)]
 
 
 def _layers(embedder: BundleEmbedder) -> list[int]:

@@ -12,7 +12,7 @@ from anylead.evaluation.robustness_section import robustness_section
 from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.parts import Answers, Part
 from anylead.workflows.suite.passes import Pass
-from anylead.workflows.suite.plan import ASKED, CLEAN, ROBUSTNESS, passes_over
+from anylead.workflows.suite.plan import ASKED, CLEAN, ROBUSTNESS, asked_of, passes_over
 from anylead.workflows.suite.scoring import answered_by_all, macro_auroc_values
 
 Curves = Mapping[str, Mapping[str, list[tuple[float, Interval]]]]
@@ -21,7 +21,11 @@ Curves = Mapping[str, Mapping[str, list[tuple[float, Interval]]]]
 
 def robustness_passes(contest: Contest) -> list[Pass]:
     """Returns the passes of this part."""
-    return [one for family in ROBUSTNESS for one in passes_over(contest.main, conditions_of(family), ASKED)]
+    return [
+        one
+        for family in ROBUSTNESS
+        for one in passes_over(contest.main, asked_of(contest.judged, conditions_of(family)), ASKED)
+    ]
 
 
 def robustness_part(contest: Contest) -> Part:
@@ -37,6 +41,9 @@ def robustness_part(contest: Contest) -> Part:
     clean = {one.name: _interval(values) for one, values in zip(contest.main, found, strict=True)}
     for family in ROBUSTNESS:
         for condition in conditions_of(family):
+            if not contest.judged.knows(condition):
+                missing.append(condition.name)
+                continue
             try:
                 found, count = _values(contest, condition)
             except ConfigError:

@@ -16,18 +16,18 @@ from anylead.evaluation.results import Difference
 from anylead.evaluation.sections import INTERVAL_NOTE
 from anylead.provenance import environment
 from anylead.workflows.suite.budgets import budget_part
-from anylead.workflows.suite.classification import classification_part, classification_passes
+from anylead.workflows.suite.classification import classification_part
 from anylead.workflows.suite.config import EmbeddingsConfig, SuiteConfig
 from anylead.workflows.suite.contest import Contest, contest_of
 from anylead.workflows.suite.embedders import BundleEmbedder
-from anylead.workflows.suite.identity import identity_part, identity_passes
-from anylead.workflows.suite.leads import fixed_part, lead_passes, subset_part
+from anylead.workflows.suite.forecast import forecast, planned_passes
+from anylead.workflows.suite.identity import identity_part
+from anylead.workflows.suite.leads import fixed_part, subset_part
 from anylead.workflows.suite.leakage import leakage_part
-from anylead.workflows.suite.networks import network_passes, train_networks
+from anylead.workflows.suite.networks import train_networks
 from anylead.workflows.suite.parts import Part, attempt
-from anylead.workflows.suite.plan import CLEAN
 from anylead.workflows.suite.readouts import choose_readouts
-from anylead.workflows.suite.robustness import robustness_part, robustness_passes
+from anylead.workflows.suite.robustness import robustness_part
 from anylead.workflows.suite.summary import claims_section, reading_section, summary
 
 logger = logging.getLogger(__name__)
@@ -51,13 +51,12 @@ def suite(config: SuiteConfig | EmbeddingsConfig) -> list[str]:
     """
     contest = contest_of(config)
     clock = _Clock()
-    chosen: tuple[Part, ...] = ()
-    if isinstance(contest.judged, BundleEmbedder):
-        chosen = (clock.time("read-out", lambda: attempt("Read-out", lambda: choose_readouts(contest))),)
-        if not contest.quick and contest.task is not None:
-            judged = contest.judged
-            contest.networks = clock.time("training", lambda: train_networks(config, judged))  # type: ignore[arg-type]
-    clock.time("passes", lambda: contest.passes.run(_planned(contest), say=logger.info))
+    logger.info("%s", forecast(contest))
+    chosen: Part = clock.time("read-out", lambda: attempt("Read-out", lambda: choose_readouts(contest)))
+    start = contest.architecture
+    if start is not None and not contest.quick and contest.task is not None:
+        contest.networks = clock.time("training", lambda: train_networks(config, start))
+    clock.time("passes", lambda: contest.passes.run(planned_passes(contest), say=logger.info))
     works: dict[str, Callable[[], Part]] = {
         "Classification": lambda: classification_part(contest),
         "Fixed lead sets": lambda: fixed_part(contest),
@@ -75,7 +74,7 @@ def suite(config: SuiteConfig | EmbeddingsConfig) -> list[str]:
         name: clock.time(name, lambda name=name, work=work: attempt(name, work))  # type: ignore[misc]
         for name, work in works.items()
     }
-    found = (*chosen, *parts.values())
+    found = (chosen, *parts.values())
     claims = {name: corrected(part.claims) for name, part in parts.items() if part.claims}
     _write_predictions(contest, found)
     page = write_report(_report(contest, found, claims, clock), config.out)
@@ -83,16 +82,6 @@ def suite(config: SuiteConfig | EmbeddingsConfig) -> list[str]:
         *summary(contest, found, claims),
         f"{page}: {contest.passes.done} passes made, {contest.passes.found} found again",
     ]
-
-
-def _planned(contest: Contest) -> list[Any]:
-    planned = []
-    if contest.task is not None:
-        planned += classification_passes(contest) + lead_passes(contest)
-        planned += network_passes(contest.networks, CLEAN)
-        if not contest.quick:
-            planned += robustness_passes(contest)
-    return planned + identity_passes(contest)
 
 
 def _write_predictions(contest: Contest, parts: Sequence[Part]) -> None:

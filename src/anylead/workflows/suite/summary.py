@@ -59,17 +59,21 @@ def claim_sentence(what: str, differences: Sequence[Difference]) -> str:
 
 def absent_baselines(contest: Contest) -> list[str]:
     """Says which baselines a claim of this report was not made against."""
+    absent = []
     if isinstance(contest.config, EmbeddingsConfig):
-        return [
-            "Not among the baselines: untrained encoders and networks trained with labels, which a table of "
-            "embeddings does not tell how to build."
-        ]
+        own = (
+            f"Not among the baselines: the architecture of {contest.judged.name}, untrained or trained from "
+            "scratch, which embeddings do not tell how to build"
+        )
+        if contest.ours is None:
+            return [f"{own}, nor any other network."]
+        absent.append(f"{own}; the untrained encoders are ours ({contest.config.untrained_encoder}).")
     if contest.quick:
-        return [
+        absent.append(
             "Not among the baselines of a quick report: networks trained with labels, and untrained encoders "
             "of other preparations and initial weights."
-        ]
-    return []
+        )
+    return absent
 
 
 def reading_section(contest: Contest) -> Section:
@@ -78,7 +82,12 @@ def reading_section(contest: Contest) -> Section:
     if contest.beside:
         told = ", ".join(one.name for one in contest.beside)
         names.append(f"{told}: given beside it, judged in the same way.")
-    if contest.untrained:
+    if contest.untrained and isinstance(contest.config, EmbeddingsConfig):
+        names.append(
+            f"untrained 0, 1, ...: an encoder of ours ({contest.config.untrained_encoder}) with random "
+            "weights of that seed, never trained; prepared as the store is, unless the name says more."
+        )
+    elif contest.untrained:
         names.append(
             "untrained 0, 1, ...: the judged architecture with random weights of that seed, never trained; "
             "otherwise prepared and read alike, unless the name says more."
@@ -88,7 +97,9 @@ def reading_section(contest: Contest) -> Section:
         "beat: that alone, to recognise persons by. Neither is learnt."
     )
     ways = "probe: a logistic regression on frozen embeddings; k-NN: the nearest training recordings"
-    if contest.networks:
+    if contest.networks and isinstance(contest.config, EmbeddingsConfig):
+        ways += "; supervised: all weights trained with labels"
+    elif contest.networks:
         ways += (
             "; attentive probe: one learned query over a frozen encoder's tokens; fine-tuned, from scratch "
             "and supervised: all weights trained with labels"

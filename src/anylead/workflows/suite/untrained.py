@@ -4,17 +4,18 @@ A random encoder is a strong baseline, and how strong depends on details; one se
 a straw man. Source: Berger et al. 2026 (arXiv:2602.17531), who ask for a grid.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from anylead.bundle import Bundle
-from anylead.encoders import build_encoder
+from anylead.encoders import build_encoder, named_encoder
 from anylead.preparation import BandPass, Preparation, StandardizeLeads
 from anylead.seeding import derive_seed
+from anylead.store import Store
 from anylead.workflows.suite.embedders import BundleEmbedder
 
 PREPARATIONS: dict[str, tuple[BandPass | StandardizeLeads, ...]] = {
@@ -69,6 +70,29 @@ def grid(*, seeds: int, plain_only: bool) -> tuple[Untrained, ...]:
         for preparation in PREPARATIONS
         for gain in GAINS
         for seed in range(seeds)
+    )
+
+
+def own_embedder(name: str, stores: Sequence[Store], *, seed: int, batch_size: int) -> BundleEmbedder:
+    """Returns an encoder of ours with fresh weights, which prepares recordings as the stores were.
+
+    Args:
+        name: ``NAME`` or ``NAME:SIZE`` of the encoder; the name in tables is another one.
+        stores: Made by the same steps.
+        seed: Of the suite.
+        batch_size: Windows at a time.
+
+    Raises:
+        ConfigError: If there is no such encoder.
+        StoreError: If the recordings of a store have several sampling rates.
+    """
+    config = replace(named_encoder(name), sampling_rate_hz=stores[0].sampling_rate_hz)
+    torch.manual_seed(derive_seed(seed, "untrained", 0))
+    bundle = Bundle.assemble(
+        build_encoder(config), preparation=Preparation.from_plain(stores[0].manifest.preparation)
+    ).eval()
+    return BundleEmbedder(
+        name="untrained", seed=seed, bundle=bundle, readout=bundle.manifest.readout, batch_size=batch_size
     )
 
 
