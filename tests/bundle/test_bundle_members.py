@@ -6,7 +6,14 @@ import torch
 
 import anylead
 from anylead.bundle import Bundle
-from anylead.encoders import ENCODERS, ConvTransformerConfig, ResNet1dConfig, S4Config, build_encoder
+from anylead.encoders import (
+    ENCODERS,
+    ConvTransformerConfig,
+    LeadTimeTransformerConfig,
+    ResNet1dConfig,
+    S4Config,
+    build_encoder,
+)
 from anylead.encoders.base import Readout
 from anylead.errors import InputError
 from anylead.heads import HEADS, ArcFaceConfig, AttentiveConfig, ClassificationHead, HeadConfig, build_head
@@ -17,6 +24,7 @@ SMALL = {
         conv_channels=16, dimension=16, layers=2, heads=2, feedforward=32, position_kernel=16,
         position_groups=4,
     ),
+    "lead_time_transformer": LeadTimeTransformerConfig(dimension=16, layers=2, heads=2, feedforward=32),
     "resnet1d": ResNet1dConfig(stem_channels=8, stage_channels=(16,), dilations=(1, 2), norm_groups=4),
     "s4": S4Config(dimension=16, layers=2, state=4),
 }  # fmt: skip
