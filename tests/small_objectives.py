@@ -4,6 +4,7 @@ from anylead.objectives import (
     BYOLConfig,
     CLOCSConfig,
     CMSCConfig,
+    CPCConfig,
     CRLCConfig,
     Data2VecConfig,
     JEPAGridConfig,
@@ -27,6 +28,7 @@ SMALL = {
     "byol": BYOLConfig(projector=(16, 8), predictor=16),
     "clocs": CLOCSConfig(),
     "cmsc": CMSCConfig(),
+    "cpc": CPCConfig(steps_ahead=3, negatives=10),
     "crlc": CRLCConfig(projector=(16, 8)),
     "data2vec": Data2VecConfig(),
     "jepa_grid": JEPAGridConfig(**PREDICTOR),
@@ -40,3 +42,5 @@ SMALL = {
     "w2v": W2VConfig(**W2V_SIZE),
     "w2v_cmsc": W2VCMSCConfig(**W2V_SIZE),
 }
+CAUSAL = {"cpc"}
+"""Objectives that need an encoder which sees the past only."""

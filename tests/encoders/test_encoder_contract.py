@@ -28,7 +28,7 @@ from anylead.engine import AdamWConfig, Constant, TrainState, build_optimizer, f
 from anylead.errors import ConfigError, InputError, LeadError
 from anylead.leads import LEAD_SETS, STANDARD_12
 from anylead.nn.places import places_of
-from anylead.objectives import W2VCMSCConfig, build_objective
+from anylead.objectives import MaskedTimeConfig, W2VCMSCConfig, build_objective
 
 SMALL = {
     "conv_transformer": ConvTransformerConfig(
@@ -47,6 +47,7 @@ VARIANTS = {
     "conv_transformer, vcg_fill": replace(SMALL["conv_transformer"], absent_leads="vcg_fill"),
     "resnet1d, vcg_fill": replace(SMALL["resnet1d"], absent_leads="vcg_fill"),
     "s4, vcg_fill": replace(SMALL["s4"], absent_leads="vcg_fill"),
+    "s4, causal": replace(SMALL["s4"], causal=True),
     "token_drop": replace(SMALL["lead_time_transformer"], lead_embedding=False),
     "cross_pattern": replace(SMALL["lead_time_transformer"], attention="cross_pattern"),
     "per_lead_pool": replace(SMALL["lead_time_transformer"], attention="within_lead", lead_embedding=False),
@@ -197,6 +198,15 @@ def test_hidden_tokens_are_replaced(encoder):
     assert torch.allclose(first, second, atol=1e-6)
 
 
+def test_a_causal_encoder_sees_no_later_token(encoder):
+    tokens = encoder.tokenize(make_batch())
+    values = tokens.values.clone()
+    values[:, 12:] += torch.randn(values.shape[2], generator=torch.Generator().manual_seed(1))
+    before = encoder.contextualize(tokens, padded=False).tokens
+    after = encoder.contextualize(replace(tokens, values=values), padded=False).tokens
+    assert torch.allclose(before[:, :12], after[:, :12], atol=1e-5) == encoder.causal
+
+
 def test_only_shown_tokens_are_seen(encoder):
     batch = make_batch()
     tokens = encoder.tokenize(batch)
@@ -231,9 +241,11 @@ def test_context_layers_are_its_blocks_and_a_layer_needs_those_before_it_only(en
     assert not any(name.startswith("blocks.1.") for name in learning)
 
 
-def test_the_paper_s_objective_trains_it(encoder):
-    config = W2VCMSCConfig(entries=8, final_dimension=16, negatives=10)
-    objective = build_objective(config, encoder)
+def test_an_objective_trains_all_of_it(encoder):
+    """The paper's, where it has a meaning."""
+    paper = W2VCMSCConfig(entries=8, final_dimension=16, negatives=10)
+    grid = MaskedTimeConfig(decoder_width=16, decoder_heads=2)
+    objective = build_objective(grid if encoder.has_lead_tokens else paper, encoder)
     state = TrainState(
         encoder=encoder,
         objective=objective,

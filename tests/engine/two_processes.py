@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from anylead.encoders import ConvTransformerConfig, LeadTimeTransformerConfig, build_encoder
+from anylead.encoders import ConvTransformerConfig, LeadTimeTransformerConfig, S4Config, build_encoder
 from anylead.engine import AdamWConfig, TrainState, WarmupCosine, build_optimizer, fit, joined_processes
 from anylead.feed import PairFeed, PairFeedConfig, RandomLeadMasking
 from anylead.objectives import W2VCMSCConfig, build_objective
 from anylead.store import Store
-from small_objectives import ON_LEAD_TOKENS, SMALL
+from small_objectives import CAUSAL, ON_LEAD_TOKENS, SMALL
 
 ENCODER = ConvTransformerConfig(
     conv_channels=8,
@@ -34,6 +34,9 @@ OBJECTIVE = W2VCMSCConfig(span=2, negatives=4, entries=8, final_dimension=8, fea
 
 GRID_ENCODER = LeadTimeTransformerConfig(
     patch_samples=50, dimension=16, layers=1, heads=2, feedforward=16, sampling_rate_hz=100.0, dropout=0.0
+)
+CAUSAL_ENCODER = S4Config(
+    dimension=16, layers=1, state=4, stride=20, sampling_rate_hz=100.0, dropout=0.0, causal=True
 )
 
 
@@ -84,6 +87,7 @@ def main() -> None:
         }
         for name, config in SMALL.items():
             encoder = GRID_ENCODER if name in ON_LEAD_TOKENS else ENCODER
+            encoder = CAUSAL_ENCODER if name in CAUSAL else encoder
             found[name] = five_updates(store, processes, "pairs", 1, config, encoder)
         torch.save(found, out / f"{processes.world_size}-{processes.rank}.pt")
 

@@ -24,10 +24,16 @@ from anylead.nn.keyed_random import DrawKey
 from anylead.nn.loss import Progress
 from anylead.nn.spread import deviation, effective_rank
 from anylead.objectives import OBJECTIVES, CLOCSConfig, SimCLRConfig, W2VCMSCConfig, build_objective
-from small_objectives import GRID, ON_LEAD_TOKENS, SMALL
+from small_objectives import CAUSAL, GRID, ON_LEAD_TOKENS, SMALL
 
 KEY = DrawKey(seed=0, step=0)
 START = Progress(step=0, total_steps=100)
+
+
+def encoder_of(name):
+    return GRID if name in ON_LEAD_TOKENS else "causal" if name in CAUSAL else "fused"
+
+
 PIECES = {
     "base",
     "hidden_tokens",
@@ -38,7 +44,7 @@ PIECES = {
     "view_contrast",
 }
 """Files that hold losses, draws or the contract rather than an objective of their own."""
-CASES = {name: (config, GRID if name in ON_LEAD_TOKENS else "fused") for name, config in SMALL.items()} | {
+CASES = {name: (config, encoder_of(name)) for name, config in SMALL.items()} | {
     "w2v_cmsc, hidden frames left out": (replace(SMALL["w2v_cmsc"], predictor_layers=1), "fused"),
     "clocs, cmlc": (CLOCSConfig(views="cmlc"), "fused"),
     "clocs, cmsc": (CLOCSConfig(views="cmsc"), "fused"),
@@ -73,8 +79,9 @@ def make_encoder(kind="fused", **changes):
         return build_encoder(
             ResNet1dConfig(stem_channels=8, stage_channels=(16, 32), dilations=(1,), norm_groups=4)
         )
-    if kind == "s4":
-        return build_encoder(S4Config(dimension=32, layers=1, state=4, stride=20, dropout=0.0))
+    if kind in ("s4", "causal"):
+        sizes = {"dimension": 32, "layers": 1, "state": 4, "stride": 20, "dropout": 0.0}
+        return build_encoder(S4Config(**sizes, causal=kind == "causal"))
     sizes = {"dimension": 32, "layers": 1, "heads": 4, "feedforward": 64}
     if kind == GRID:
         return build_encoder(
@@ -246,6 +253,8 @@ def test_fused_tokens_and_tokens_of_leads_are_told_apart():
     for name in ON_LEAD_TOKENS:
         with pytest.raises(ConfigError, match="the encoder fuses all leads in its tokens; use lead_time_tr"):
             build_objective(SMALL[name], make_encoder())
+    with pytest.raises(ConfigError, match="contexts hold it already; use an encoder that sees the past only"):
+        build_objective(SMALL["cpc"], make_encoder())
     for name in ("w2v", "w2v_cmsc"):
         with pytest.raises(ConfigError, match="tokens of single leads, which show them through other leads"):
             build_objective(SMALL[name], make_encoder(GRID))

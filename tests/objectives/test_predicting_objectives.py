@@ -6,10 +6,12 @@ import pytest
 import torch
 from test_objective_contract import KEY, START, make_batch, make_encoder
 
+from anylead.errors import ConfigError
 from anylead.leads import STANDARD_12
 from anylead.nn.loss import Progress
 from anylead.nn.teacher import Teacher
-from anylead.objectives import build_objective
+from anylead.objectives import CPCConfig, build_objective
+from anylead.objectives.cpc import future_loss
 from anylead.objectives.hidden_tokens import (
     draw_hidden_in_each_lead,
     draw_hidden_times,
@@ -193,3 +195,28 @@ def test_two_single_leads_differ_where_there_are_two():
     assert torch.equal(first[0], second[0])
     first, _ = draw_single_leads(batch, KEY, together=True)
     assert torch.equal(first[2::2], first[3::2])
+
+
+def test_cpc_equals_a_loop():
+    generator = torch.Generator().manual_seed(0)
+    guess, future = (torch.randn(2, 5, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    negatives = torch.randint(0, 5, (2, 5, 4), generator=generator)
+    valid = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    for normalize in (False, True):
+        value, _ = future_loss(guess, future, negatives, valid, normalize=normalize, temperature=0.5)
+        total = 0.0
+        for row, place in valid.nonzero().tolist():
+            others = [place, *negatives[row, place].tolist()]
+            vectors = future[row, others]
+            if normalize:
+                cosine = torch.nn.functional.cosine_similarity(guess[row, place][None], vectors, dim=1)
+                logits = cosine / 0.5
+            else:
+                logits = vectors @ guess[row, place]
+            total += float(logits.logsumexp(0) - logits[0])
+        assert value.item() == pytest.approx(total)
+
+
+def test_cpc_settings_that_make_no_sense_are_refused():
+    with pytest.raises(ConfigError, match="got steps_ahead 0, negatives 128 and temperature"):
+        CPCConfig(steps_ahead=0)

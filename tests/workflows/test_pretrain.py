@@ -30,7 +30,7 @@ from anylead.preparation import Preparation
 from anylead.sources.synthetic import Synthetic
 from anylead.store import SplitConfig, write_store
 from anylead.workflows.pretrain import PretrainConfig, pretrain, read_pretrain_config
-from small_objectives import ON_LEAD_TOKENS
+from small_objectives import CAUSAL, ON_LEAD_TOKENS
 from small_objectives import SMALL as OBJECTIVE_SIZES
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -49,6 +49,7 @@ SMALL = ConvTransformerConfig(
 GRID_ENCODER = LeadTimeTransformerConfig(
     patch_samples=50, dimension=16, layers=1, heads=2, feedforward=16, sampling_rate_hz=100.0
 )
+CAUSAL_ENCODER = S4Config(dimension=16, layers=1, state=4, stride=20, sampling_rate_hz=100.0, causal=True)
 
 
 def prepared(folder: Path, *, patients: int = 12, rate_hz: float = 100.0) -> Path:
@@ -404,9 +405,9 @@ def test_an_encoder_in_a_recipe_may_be_of_another_kind() -> None:
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_every_objective_trains_from_a_recipe_and_goes_on_bit_equal(store, tmp_path, name) -> None:
     """Teachers and whatever else an objective keeps are in the checkpoint."""
-    encoder = to_plain(GRID_ENCODER if name in ON_LEAD_TOKENS else SMALL)
+    encoder = GRID_ENCODER if name in ON_LEAD_TOKENS else CAUSAL_ENCODER if name in CAUSAL else SMALL
     recipe = {
-        "encoder": encoder,
+        "encoder": to_plain(encoder),
         "objective": to_plain(OBJECTIVE_SIZES[name]),
         "feed": {"pairs_per_batch": 4, "second": "same" if name in ("simclr", "byol") else "neighbour"},
         "augmentation": {"kind": "dipole_views"} if name == "threekg" else {"kind": "noises"},

@@ -86,6 +86,8 @@ class Encoder(nn.Module, ABC):
     """What stands for an absent lead."""
     samples_per_token: int
     """Samples from one token to the next."""
+    causal: bool = False
+    """Whether no token's context holds a later token."""
     has_lead_tokens: bool = False
     """Whether every lead has tokens of its own (all of the first lead's, then the second's, ...) rather than
     tokens in which all leads are fused."""

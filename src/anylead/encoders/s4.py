@@ -35,6 +35,8 @@ class S4Config:
     """Order N of the linear system of each channel and layer; even."""
     initialization: Initialization = "lin"
     """Of the systems' poles: S4D-Lin or S4D-Inv."""
+    causal: bool = False
+    """Run forwards in time only, so that no token's context holds what comes after it."""
     dropout: float = 0.1
     """On what each state-space layer gives."""
     absent_leads: AbsentLeads = "zero_fill"
@@ -80,7 +82,7 @@ class StateSpaceBlock(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(config.dimension)
         self.mix = DiagonalStateSpace(
-            config.dimension, state=config.state, initialization=config.initialization
+            config.dimension, state=config.state, initialization=config.initialization, causal=config.causal
         )
         self.dropout = nn.Dropout(config.dropout)
         self.gate = nn.Linear(config.dimension, 2 * config.dimension)
@@ -115,6 +117,7 @@ class S4(Encoder):
         self.reference = False
         self.lead_mechanism = config.absent_leads
         self.samples_per_token = config.stride
+        self.causal = config.causal
         self.stem = nn.Conv1d(
             len(config.leads),
             config.dimension,

@@ -1,4 +1,4 @@
-"""Diagonal state-space layer over time, in both directions."""
+"""Diagonal state-space layer over time, forwards or in both directions."""
 
 import math
 from typing import Literal
@@ -29,7 +29,7 @@ def initial_poles(pairs: int, initialization: Initialization) -> Complex[Tensor,
 
 
 class DiagonalStateSpace(nn.Module):
-    """S4D: one linear system a channel, run forwards and backwards over time.
+    """S4D: one linear system a channel, run forwards over time, and backwards unless it is causal.
 
     ``x' = A x + u``, ``y = 2 Re(C x)`` with A diagonal, discretised by a zero-order hold of length Δ, so that
     ``y_t = sum_j K_j u_{t-j}`` with ``K_j = 2 Re(sum_n C_n (exp(Δ A_n) - 1) / A_n exp(j Δ A_n))``. Backwards
@@ -41,6 +41,7 @@ class DiagonalStateSpace(nn.Module):
         initialization: Of the poles, see `initial_poles`.
         shortest_step: Smallest Δ at the beginning, in frames' own time.
         longest_step: Largest.
+        causal: Run forwards only, so that no frame sees a later one.
 
     Source: Gu et al. 2022 (arXiv 2206.11893), S4D with zero-order hold; both ways as Goel et al. 2022 (arXiv
     2202.09729). Deviation: both directions see the present frame, and share A and Δ.
@@ -54,6 +55,7 @@ class DiagonalStateSpace(nn.Module):
         initialization: Initialization = "lin",
         shortest_step: float = 0.001,
         longest_step: float = 0.1,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         pairs = state // 2
@@ -63,7 +65,7 @@ class DiagonalStateSpace(nn.Module):
         self.log_decay = nn.Parameter(torch.log(-poles.real).repeat(dimension, 1))
         self.frequency = nn.Parameter(poles.imag.repeat(dimension, 1))
         # Real and imaginary part apart, as bundles hold real numbers; together of variance 1.
-        self.output = nn.Parameter(torch.randn(2, dimension, pairs, 2) * math.sqrt(0.5))
+        self.output = nn.Parameter(torch.randn(1 if causal else 2, dimension, pairs, 2) * math.sqrt(0.5))
         self.feedthrough = nn.Parameter(torch.randn(dimension))
 
     def discretized(self) -> tuple[Complex[Tensor, "D S"], Complex[Tensor, "D S"]]:
@@ -72,8 +74,8 @@ class DiagonalStateSpace(nn.Module):
         exponent = poles * self.log_step.exp().unsqueeze(1)
         return exponent, torch.expm1(exponent) / poles
 
-    def kernels(self, frames: int) -> Float[Tensor, "2 D T"]:
-        """Returns the impulse responses forwards and backwards, of the given length."""
+    def kernels(self, frames: int) -> Float[Tensor, "directions D T"]:
+        """Returns the impulse responses forwards, and backwards where there is one, of the given length."""
         exponent, weight = self.discretized()
         time = torch.arange(frames, device=exponent.device)
         powers = torch.exp(exponent.unsqueeze(-1) * time)
@@ -88,7 +90,7 @@ class DiagonalStateSpace(nn.Module):
         length = next_fast_len(2 * frames, real=True)
         spectra = torch.fft.rfft(self.kernels(frames).to(wide.dtype), length)
         # Correlating is multiplying by the conjugate: the backward direction sees the future.
-        both = spectra[0] + spectra[1].conj()
+        both = spectra[0] + spectra[1].conj() if len(spectra) == 2 else spectra[0]
         y = torch.fft.irfft(torch.fft.rfft(wide, length) * both, length)[..., :frames]
         mixed: Tensor = y + wide * self.feedthrough[:, None]
         return mixed.to(x.dtype)

@@ -6,6 +6,7 @@ from anylead.objectives.base import Objective
 from anylead.objectives.byol import BYOL, BYOLConfig
 from anylead.objectives.clocs import CLOCS, CLOCSConfig
 from anylead.objectives.cmsc import CMSC, CMSCConfig
+from anylead.objectives.cpc import CPC, CPCConfig
 from anylead.objectives.crlc import CRLC, CRLCConfig
 from anylead.objectives.data2vec import Data2Vec, Data2VecConfig
 from anylead.objectives.jepa_grid import JEPAGrid, JEPAGridConfig
@@ -23,6 +24,7 @@ AnyObjectiveConfig = (
     BYOLConfig
     | CLOCSConfig
     | CMSCConfig
+    | CPCConfig
     | CRLCConfig
     | Data2VecConfig
     | JEPAGridConfig
@@ -42,6 +44,7 @@ OBJECTIVES: dict[str, tuple[type[AnyObjectiveConfig], type[Objective]]] = {
     "byol": (BYOLConfig, BYOL),
     "clocs": (CLOCSConfig, CLOCS),
     "cmsc": (CMSCConfig, CMSC),
+    "cpc": (CPCConfig, CPC),
     "crlc": (CRLCConfig, CRLC),
     "data2vec": (Data2VecConfig, Data2Vec),
     "jepa_grid": (JEPAGridConfig, JEPAGrid),
@@ -72,6 +75,7 @@ __all__ = [
     "BYOL",
     "CLOCS",
     "CMSC",
+    "CPC",
     "CRLC",
     "OBJECTIVES",
     "STMEM",
@@ -81,6 +85,7 @@ __all__ = [
     "BYOLConfig",
     "CLOCSConfig",
     "CMSCConfig",
+    "CPCConfig",
     "CRLCConfig",
     "Data2Vec",
     "Data2VecConfig",
