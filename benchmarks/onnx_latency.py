@@ -98,6 +98,28 @@ def race(systems: dict[str, Run], *, seconds: float, rounds: int) -> dict[str, d
     return told
 
 
+class OtherWork:
+    """How many cores other processes keep busy, from here on."""
+
+    def __init__(self) -> None:
+        self.start = self._now()
+
+    def cores(self) -> float | None:
+        if self.start is None:
+            return None
+        busy, own, wall = (b - a for a, b in zip(self.start, self._now() or self.start, strict=True))
+        return round((busy - own) / wall, 2) if wall else None
+
+    def _now(self) -> tuple[float, float, float] | None:
+        try:
+            ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        except OSError:
+            return None
+        own = os.times()
+        busy_s = (sum(ticks[:8]) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+        return busy_s, own.user + own.system, time.perf_counter()
+
+
 def measure(
     size: str, cells: Sequence[tuple[int, int]], *, threads: int, seconds: float, rounds: int
 ) -> dict:
@@ -128,9 +150,11 @@ def measure(
                 "torch bfloat16": in_torch(bundle, batch, autocast=True),
                 **{f"onnx {name}": in_onnxruntime(session, batch) for name, session in sessions.items()},
             }
-            load = os.getloadavg()[0]
+            others = OtherWork()
             found = race(systems, seconds=seconds, rounds=rounds)
-            told["cells"].append({"batch": rows, "samples": samples, "load_before": load, "systems": found})
+            told["cells"].append(
+                {"batch": rows, "samples": samples, "cores_taken_by_others": others.cores(), "systems": found}
+            )
             print(size, rows, samples, {name: one["median_ms"] for name, one in found.items()}, flush=True)
     return told
 
