@@ -353,7 +353,8 @@ def test_the_passes_are_told_before_the_first_one_is_made(quick, few_conditions,
     # In a full report, of networks and read-outs that are not there yet.
     full = contest_of(replace(config, quick=False, out=tmp_path))
     told = forecast(full)
-    assert told.splitlines()[2].strip().startswith("choice of the read-out")
+    # Of two encoders, each of two layers, in training and validation.
+    assert told.splitlines()[2].split()[:5] == ["choice", "of", "the", "read-out", "8"]
     assert "untrained encoders (2)" in told
     assert "networks trained with labels (6)  " in told
     assert not list(tmp_path.iterdir())

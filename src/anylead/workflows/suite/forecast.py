@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from anylead.encoders.base import Readout
 from anylead.workflows.suite.classification import classification_passes
 from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.embedders import BundleEmbedder
@@ -82,5 +83,13 @@ def _kinds(contest: Contest) -> dict[str, Callable[[Pass], bool]]:
 def _counts(passes: Sequence[Pass], contest: Contest) -> tuple[int, int]:
     """Returns how many different ones there are, and over how many recordings altogether."""
     part_key = contest.passes.part_key
-    distinct = {(one.embedder.name, one.condition.name, part_key(one.part), one.gives): one for one in passes}
+    distinct = {
+        (one.embedder.name, _read_of(one), one.condition.name, part_key(one.part), one.gives): one
+        for one in passes
+    }
     return len(distinct), sum(len(contest.passes.parts[one.part]) for one in distinct.values())
+
+
+def _read_of(one: Pass) -> Readout | None:
+    """Returns what is read of a network: what is tried of one is as many passes."""
+    return one.embedder.readout if isinstance(one.embedder, BundleEmbedder) else None
