@@ -128,7 +128,7 @@ class LeadTimeTransformer(Encoder):
         present = batch.select(self._columns(batch)).lead_mask
         patch = self.samples_per_token
         frames = batch.sample_mask.shape[1] // patch
-        whole = batch.sample_mask[:, : frames * patch].reshape(len(batch), frames, patch).all(dim=2)
+        whole = batch.sample_mask[:, : frames * patch].reshape(-1, frames, patch).all(dim=2)
         mask: Tensor = (present.unsqueeze(2) & whole.unsqueeze(1)).flatten(1)
         return mask
 
@@ -178,7 +178,7 @@ class LeadTimeTransformer(Encoder):
             x = torch.where(hidden.unsqueeze(-1), hidden_embedding.to(x.dtype), x)
         lead, time = self._grid(tokens)
         x = x + sinusoid(time, x.shape[2]).to(x.dtype)
-        lead, time = lead.expand(len(x), -1), time.expand(len(x), -1)
+        lead, time = lead.expand(x.shape[0], -1), time.expand(x.shape[0], -1)
         if shown is not None:
             x, mask, lead, time = shown.of(x), shown.valid, shown.of(lead), shown.of(time)
         x = self.dropout(x)
@@ -199,8 +199,9 @@ class LeadTimeTransformer(Encoder):
     def _grid(self, tokens: Tokens) -> tuple[Int64[Tensor, "T"], Int64[Tensor, "T"]]:
         """Returns the number of the lead and of the time of every token."""
         number = torch.arange(tokens.mask.shape[1], device=tokens.mask.device)
-        frames = tokens.frames or len(number)
-        return number // frames, number % frames
+        frames = tokens.frames or tokens.mask.shape[1]
+        lead = number // frames
+        return lead, number - lead * frames
 
     def _seen(
         self, mask: Bool[Tensor, "B T"], lead: Int64[Tensor, "B T"], time: Int64[Tensor, "B T"]
