@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from anylead.bundle import Bundle
-from anylead.encoders import ConvTransformerConfig, ResNet1dConfig, S4Config, build_encoder
+from anylead.encoders import (
+    ConvTransformerConfig,
+    LeadTimeTransformerConfig,
+    ResNet1dConfig,
+    S4Config,
+    build_encoder,
+)
 from anylead.encoders.base import Readout
 from anylead.export import packages
 from anylead.heads import ArcFaceConfig, ArcFaceHead, AttentiveConfig, AttentiveHead, HeadConfig, LinearHead
@@ -27,6 +33,9 @@ ENCODERS = {
     "reference": replace(CONV, reference=True, layers=1),
     "resnet1d": ResNet1dConfig(stem_channels=8, stage_channels=(8,), dilations=(1,), norm_groups=4),
     "s4": S4Config(dimension=16, layers=1),
+    "lead_time_transformer": LeadTimeTransformerConfig(
+        dimension=16, layers=1, heads=2, feedforward=16, attention="cross_pattern"
+    ),
 }
 
 

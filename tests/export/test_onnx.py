@@ -12,9 +12,11 @@ import pytest
 import torch
 
 import anylead
+from anylead import encoders
 from anylead.batch import Batch
 from anylead.bundle import Bundle
-from anylead.errors import ConfigError, FileError
+from anylead.encoders import build_encoder, encoder_kind
+from anylead.errors import ConfigError, FileError, InputError
 from anylead.export import OnnxContract, OnnxNetwork, export_onnx
 from anylead.export.network import ExportedNetwork
 from anylead.leads import STANDARD_12
@@ -153,6 +155,26 @@ def test_exporting_leaves_the_bundle_as_it_is():
     assert "forward" not in vars(bundle.encoder)
     assert all(parameter.requires_grad for parameter in bundle.parameters())
     assert all(torch.equal(before[name], tensor) for name, tensor in bundle.state_dict().items())
+
+
+def test_every_encoder_is_exported_here():
+    assert {encoder_kind(build_encoder(config)) for config in ENCODERS.values()} == set(encoders.ENCODERS)
+
+
+def test_an_encoder_that_a_graph_cannot_hold_is_refused(monkeypatch, tmp_path):
+    def fail(*given, **options):
+        try:
+            raise KeyError("linalg_inv")
+        except KeyError as error:
+            raise RuntimeError("step 3 of 3 failed") from error
+
+    monkeypatch.setattr(torch.export, "export", fail)
+    message = (
+        r"the encoder s4 cannot be written as a graph for any number and length of windows \('linalg_inv'\)"
+    )
+    with pytest.raises(InputError, match=message):
+        export_onnx(make_bundle("s4"), tmp_path / "x.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_encoder_that_depends_on_the_length_of_the_example_is_refused(folders):

@@ -46,7 +46,8 @@ def _is_weight(value: Any, *, rank: int) -> bool:
 
 
 def _has_frames(value: Any) -> bool:
-    return value.shape is not None and len(value.shape) == 3
+    """Whether there are more than batch and channels: what is pooled is small, and stays as it is."""
+    return value.shape is not None and len(value.shape) > 2
 
 
 def _slides(node: Any) -> bool:
@@ -88,11 +89,11 @@ class _Writer:
         self.nodes: list[Any] = []
 
     def product(self, node: Any) -> None:
-        """Replaces a product of frames (B, T, K) with a weight (K, N)."""
+        """Replaces a product of frames (B, ..., K) with a weight (K, N)."""
         x, weight = node.inputs
         self.nodes = []
         if x not in self.integers:
-            self.integers[x] = self.quantised(x, axes=[2])
+            self.integers[x] = self.quantised(x, axes=[-1])
         integers, scale = self.integers[x]
         constant, weight_scale = _quantised_weight(weight.const_value.numpy(), axes=(0,))
         # onnxruntime's own operator: the sums are made floating-point numbers as they are written.
@@ -170,7 +171,7 @@ class _Writer:
         )
 
     def quantised(self, x: Any, *, axes: list[int]) -> tuple[Any, Any]:
-        """Returns (B, T, K) as integers, and what they are multiplied by: one number for all along `axes`."""
+        """Returns `x` as integers, and what they are multiplied by: one number for all along `axes`."""
         peak = self.op("ReduceMax", self.op("Abs", x), self.constant(np.array(axes)), keepdims=1)
         peak = self.op("Max", peak, self.constant(np.float32(1e-20)))
         parts = self.op("Div", x, peak)

@@ -97,7 +97,7 @@ def graph_of(bundle: Bundle, contract: OnnxContract) -> Any:
                 verbose=False,
             )
         except Exception as error:  # what a graph cannot hold is refused in many ways, without a common base
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            reason = next(iter(str(_first(error)).strip().splitlines()), type(error).__name__)
             raise InputError(
                 f"export onnx: the encoder {kind} cannot be written as a graph for any number and length of "
                 f"windows ({reason}); use it in torch."
@@ -131,6 +131,13 @@ def write_graph(model: Any, path: Path, contract: OnnxContract) -> None:
     model.metadata_props[METADATA_NAME] = contract.to_json()
     with atomic_path(path) as temporary:
         onnx_package("onnx_ir").save(model, temporary)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Returns the error that led to the others."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _compare(model: Any, network: ExportedNetwork, *, samples: int, kind: str) -> None:

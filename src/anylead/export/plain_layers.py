@@ -68,18 +68,21 @@ class SlidingStateSpace(nn.Module):
         phase = self.frequency.unsqueeze(-1) * time
         cosines = torch.einsum("xds,dst->xdt", self.cosine_weight, envelope * phase.cos())
         sines = torch.einsum("xds,dst->xdt", self.sine_weight, envelope * phase.sin())
-        forwards, backwards = (2 * (cosines - sines)).unbind(0)
-        # Taps from the most distant past to the most distant future; both ways see the present frame.
-        past = forwards[:, 1:].flip(1)
-        present = forwards[:, :1] + backwards[:, :1] + self.feedthrough[:, None]
-        taps = torch.cat([past, present, backwards[:, 1:]], dim=1).unsqueeze(1)
-        return F.conv1d(F.pad(x, (frames - 1, frames - 1)), taps, groups=taps.shape[0])
+        # Forwards, and backwards unless it is causal; each way sees the present frame.
+        ways = 2 * (cosines - sines)
+        # Taps from the most distant past to the most distant future.
+        taps = [ways[0, :, 1:].flip(1), ways[:, :, :1].sum(dim=0) + self.feedthrough[:, None]]
+        if len(ways) == 2:
+            taps.append(ways[1, :, 1:])
+        weight = torch.cat(taps, dim=1).unsqueeze(1)
+        return F.conv1d(F.pad(x, (frames - 1, weight.shape[2] - frames)), weight, groups=weight.shape[0])
 
 
 class SpelledOutAttention(nn.Module):
-    """`SelfAttention` whose mask is one number a frame, added to the scores.
+    """`SelfAttention` whose mask is added to the scores: one number a frame, where it is the same for all.
 
-    Exported from torch's own function, the mask would be as large as the scores and be searched for NaN.
+    Exported from torch's own function, the mask would always be as large as the scores, and these be searched
+    for NaN.
 
     Args:
         original: Its layers become those of this one.
@@ -91,15 +94,18 @@ class SpelledOutAttention(nn.Module):
         self.query, self.key, self.value = original.query, original.key, original.value
         self.output = original.output
 
-    def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None) -> Float[Tensor, "B T D"]:
-        """Mixes time; frames where `mask` is False are not attended to, as long as there are others."""
+    def forward(
+        self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None
+    ) -> Float[Tensor, "B T D"]:
+        """Mixes tokens; those where `mask` is False are not attended to, as long as there are others."""
         query, key, value = (
             project(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         )
         scores = (query / math.sqrt(query.shape[3])) @ key.mT
         if mask is not None:
-            scores = scores + torch.where(mask, 0.0, _ABSENT)[:, None, None, :]
+            hidden = torch.where(mask, 0.0, _ABSENT)
+            scores = scores + (hidden[:, None, None, :] if mask.ndim == 2 else hidden[:, None])
         mixed = scores.softmax(dim=-1) @ value
         joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return joined
