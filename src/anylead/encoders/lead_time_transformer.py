@@ -127,8 +127,8 @@ class LeadTimeTransformer(Encoder):
         """Returns which tokens stand for a present lead and for present samples only."""
         present = batch.select(self._columns(batch)).lead_mask
         patch = self.samples_per_token
-        frames = batch.sample_mask.shape[1] // patch
-        whole = batch.sample_mask[:, : frames * patch].reshape(-1, frames, patch).all(dim=2)
+        rows, frames = batch.sample_mask.shape[0], batch.sample_mask.shape[1] // patch
+        whole = batch.sample_mask[:, : frames * patch].reshape(rows, frames, patch).all(dim=2)
         mask: Tensor = (present.unsqueeze(2) & whole.unsqueeze(1)).flatten(1)
         return mask
 
