@@ -179,7 +179,7 @@ def test_ray_gives_what_torchrun_gives_and_tells_a_mistake_in_a_sentence(store, 
             env=surroundings,
             capture_output=True,
             text=True,
-            timeout=2 * LIMIT_S,
+            timeout=4 * LIMIT_S,
             check=False,
         )
     assert done.stdout.splitlines()[-1:] == ["2 0"], done.stderr
