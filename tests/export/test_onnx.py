@@ -63,7 +63,7 @@ def test_any_length_any_number_and_any_leads_give_what_torch_gives(exported, nam
             np.testing.assert_allclose(found, in_torch(bundle, batch), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "reference"])
+@pytest.mark.parametrize("name", ENCODERS)
 def test_what_is_absent_changes_nothing(exported, name):
     bundle, path = exported(name)
     network = OnnxNetwork(path)
@@ -84,6 +84,15 @@ def test_what_is_absent_changes_nothing(exported, name):
         alone = replace(make_batch(length), signal=batch.signal[row : row + 1, :, :length])
         alone = replace(alone, lead_mask=batch.lead_mask[row : row + 1])
         np.testing.assert_allclose(found[row : row + 1], in_torch(bundle, alone), atol=1e-5, rtol=1e-5)
+
+
+def test_the_reference_code_s_ways_are_kept():
+    bundle = make_bundle("conv_transformer", reference=True).eval()
+    network = ExportedNetwork(bundle, heads=())
+    for leads in LEAD_SETS:
+        batch = make_batch(777, rows=2, leads=leads)
+        (found,) = network(batch.signal, batch.lead_mask, batch.sample_mask)
+        np.testing.assert_allclose(found, in_torch(bundle, batch), atol=1e-5, rtol=1e-5)
 
 
 def test_an_offset_of_millivolts_costs_no_accuracy(exported):
@@ -178,13 +187,13 @@ def test_an_encoder_that_a_graph_cannot_hold_is_refused(monkeypatch, tmp_path):
 
 
 def test_an_encoder_that_depends_on_the_length_of_the_example_is_refused(folders):
-    message = (folders["reference"] / "length.txt").read_text()
+    message = (folders["s4"] / "length.txt").read_text()
     assert re.match(
-        r"export onnx: the encoder conv_transformer as a graph gives another embedding for windows of 833 "
+        r"export onnx: the encoder s4 as a graph gives another embedding for windows of 833 "
         r"samples \(by \d.*\); its code depends on the length, use it in torch\.$",
         message,
     )
-    assert not (folders["reference"] / "length.onnx").exists()
+    assert not (folders["s4"] / "length.onnx").exists()
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -217,14 +226,14 @@ def test_files_in_fewer_bits_are_smaller(exported):
     # The taps of the first convolution are there in double precision too.
     assert sum(short.values()) < 0.55 * sum(single.values())
     # Taps of the positional convolution have zeros around them: nearly as many as there are of so few.
-    assert sum(weights(whole.with_name("model_int8.onnx")).values()) < 0.35 * sum(single.values())
+    assert sum(weights(whole.with_name("model_int8.onnx")).values()) < 0.4 * sum(single.values())
 
 
 def test_int8_computes_every_product_with_weights_in_integers(exported):
     nodes = onnx.load(exported("conv_transformer")[1].with_name("model_int8.onnx")).graph.node
     kinds = [node.op_type for node in nodes]
-    # The front end has one and its projection; six a layer; keys and values of a head.
-    assert kinds.count("MatMulIntegerToFloat") == 1 + 1 + 2 * 6 + 2
+    # One of the front end and its projection; six of the layer; keys and values of a head.
+    assert kinds.count("MatMulIntegerToFloat") == 1 + 1 + 6 + 2
     assert kinds.count("MatMulInteger") == 1, "the positional convolution"
     assert "Conv" not in kinds
 

@@ -5,11 +5,13 @@ import torch
 from torch import nn
 
 from anylead.export.plain_layers import (
+    PlainStem,
     SlidingPositionalConvolution,
     SlidingStateSpace,
     SpelledOutAttention,
     simplify,
 )
+from anylead.nn.conv_stem import ConvStem
 from anylead.nn.diagonal_state_space import DiagonalStateSpace
 from anylead.nn.positional_convolution import PositionalConvolution
 from anylead.nn.transformer import SelfAttention
@@ -18,6 +20,23 @@ from anylead.nn.transformer import SelfAttention
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("kernels", [(2, 2, 2, 2), (5, 2, 2), (3,)])
+@pytest.mark.parametrize("samples", [64, 103])
+@pytest.mark.parametrize("offset_mv", [0.0, 5.0])
+def test_the_front_end_counts_present_frames_only(kernels, samples, offset_mv):
+    stem = ConvStem(3, 8, kernels=kernels)
+    nn.init.normal_(stem.norm.bias)
+    mask = torch.arange(samples) < torch.tensor([samples, 61, 40])[:, None]
+    signal = torch.where(mask[:, None], 0.3 * torch.randn(3, 3, samples) + offset_mv, 0.0)
+    plain = PlainStem(stem)
+    assert torch.equal(plain.frame_mask(mask), stem.frame_mask(mask))
+    found, expected = plain(signal, mask), stem(signal, mask)
+    present = stem.frame_mask(mask)
+    torch.testing.assert_close(found[present], expected[present], atol=1e-5, rtol=1e-5)
+    assert found.shape == expected.shape
+    assert torch.equal(plain(signal, None), stem(signal, None))
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -40,6 +59,8 @@ def test_the_positional_convolution_slides(kernel, frames):
 @pytest.mark.parametrize("shape", [None, (2, 9), (2, 9, 9)])
 def test_attention_is_spelled_out(shape):
     layer = SelfAttention(8, 2)
+    for project in (layer.query, layer.key, layer.value, layer.output):
+        nn.init.normal_(project.bias)
     x = torch.randn(2, 9, 8)
     mask = None
     if shape is not None:

@@ -11,6 +11,8 @@ _LARGEST = 127
 _STEP = np.float32(1 / _LARGEST)
 """Between neighbouring integers, as a part of the largest number."""
 _ZERO = np.uint8(128)
+_GELU_LOWEST = np.float32(0.17)
+"""How far below 0 a GELU goes, to the nearest hundredth: its largest number need be looked for only above."""
 _NARROW = 16
 """Channels a group of the positional convolution has at most to be computed by blocks of 8 frames, not 4."""
 
@@ -48,6 +50,14 @@ def _is_weight(value: Any, *, rank: int) -> bool:
 def _has_frames(value: Any) -> bool:
     """Whether there are more than batch and channels: what is pooled is small, and stays as it is."""
     return value.shape is not None and len(value.shape) > 2
+
+
+def _producer(value: Any) -> str | None:
+    """Returns which operator made the numbers of a value, however they have been laid out since."""
+    node = value.producer()
+    while node is not None and node.op_type in ("Reshape", "Slice", "Transpose"):
+        node = node.inputs[0].producer()
+    return None if node is None else str(node.op_type)
 
 
 def _slides(node: Any) -> bool:
@@ -172,8 +182,13 @@ class _Writer:
 
     def quantised(self, x: Any, *, axes: list[int]) -> tuple[Any, Any]:
         """Returns `x` as integers, and what they are multiplied by: one number for all along `axes`."""
-        peak = self.op("ReduceMax", self.op("Abs", x), self.constant(np.array(axes)), keepdims=1)
-        peak = self.op("Max", peak, self.constant(np.float32(1e-20)))
+        over = self.constant(np.array(axes))
+        largest = self.op("ReduceMax", x, over, keepdims=1)
+        if _producer(x) == "Gelu":
+            below = self.constant(_GELU_LOWEST)
+        else:
+            below = self.op("Neg", self.op("ReduceMin", x, over, keepdims=1))
+        peak = self.op("Max", largest, below, self.constant(np.float32(1e-20)))
         parts = self.op("Div", x, peak)
         return self.op("QuantizeLinear", parts, self.constant(_STEP), self.constant(_ZERO)), peak
 
