@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from anylead.batch import Batch
-from anylead.encoders.base import Encoder, Tokens
+from anylead.encoders.base import Encoder, Features, Tokens
 from anylead.errors import ConfigError
 from anylead.nn.codebook import Codebook
 from anylead.nn.gumbel_quantizer import perplexity
@@ -221,11 +221,13 @@ class HuBERT(Objective):
         if number == 0:
             return signal_statistics(encoder, batch, tokens, window_s=self.config.window_s)
         layer = min(self.config.layer, encoder.layers)
-        return self._snapshot(number).network(batch, layer=layer).tokens
+        features: Features = self._snapshot(number).network(batch, layer=layer)
+        return features.tokens
 
     def _embeddings(self, number: int) -> Float[Tensor, "K Q"]:
         """Returns the embeddings of a round's codes."""
-        return self.code_embeddings.split(list(self.config.codes))[number]
+        first = sum(self.config.codes[:number])
+        return self.code_embeddings[first : first + self.config.codes[number]]
 
     def _in_use(
         self, target: Int64[Tensor, "B M"], weight: Float[Tensor, "B M"], codes: int
