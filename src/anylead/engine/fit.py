@@ -192,9 +192,9 @@ def _updates(
 ) -> Iterator[StepResult]:
     processes = how.processes
     if isinstance(state.objective, Objective):
-        rank, world_size = processes.rank, processes.world_size
-        parts = Across(rank=rank, world_size=world_size) if how.share == "pairs" else Across()
-        state.objective.across = parts
+        everyone = Across(rank=processes.rank, world_size=processes.world_size)
+        state.objective.across = everyone if how.share == "pairs" else Across()
+        state.objective.everyone = everyone
     model: nn.Module = _LossOf(state, how.precision)
     if how.compiled:
         model = _compiled(model)
