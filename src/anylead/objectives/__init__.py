@@ -9,6 +9,7 @@ from anylead.objectives.cmsc import CMSC, CMSCConfig
 from anylead.objectives.cpc import CPC, CPCConfig
 from anylead.objectives.crlc import CRLC, CRLCConfig
 from anylead.objectives.data2vec import Data2Vec, Data2VecConfig
+from anylead.objectives.heartlang import HeartLang, HeartLangConfig
 from anylead.objectives.jepa_grid import JEPAGrid, JEPAGridConfig
 from anylead.objectives.jepa_time import JEPATime, JEPATimeConfig
 from anylead.objectives.masked_lead import MaskedLead, MaskedLeadConfig
@@ -27,6 +28,7 @@ AnyObjectiveConfig = (
     | CPCConfig
     | CRLCConfig
     | Data2VecConfig
+    | HeartLangConfig
     | JEPAGridConfig
     | JEPATimeConfig
     | MaskedLeadConfig
@@ -47,6 +49,7 @@ OBJECTIVES: dict[str, tuple[type[AnyObjectiveConfig], type[Objective]]] = {
     "cpc": (CPCConfig, CPC),
     "crlc": (CRLCConfig, CRLC),
     "data2vec": (Data2VecConfig, Data2Vec),
+    "heartlang": (HeartLangConfig, HeartLang),
     "jepa_grid": (JEPAGridConfig, JEPAGrid),
     "jepa_time": (JEPATimeConfig, JEPATime),
     "masked_lead": (MaskedLeadConfig, MaskedLead),
@@ -89,6 +92,8 @@ __all__ = [
     "CRLCConfig",
     "Data2Vec",
     "Data2VecConfig",
+    "HeartLang",
+    "HeartLangConfig",
     "JEPAGrid",
     "JEPAGridConfig",
     "JEPATime",
