@@ -136,14 +136,14 @@ def cut_beats(signal: BeatSignal, beats: Beats, *, epsilon: float = 1e-4) -> Flo
     inside = (time >= beats.start.unsqueeze(2)) & (time < beats.end.unsqueeze(2))
     inside = (inside & beats.valid.unsqueeze(2)).unsqueeze(1)
     index = time.clamp(0, frames - 1).flatten(1).unsqueeze(1).expand(-1, signal.values.shape[1], -1)
-    values, present = (
-        x.gather(2, index).unflatten(2, time.shape[1:]) for x in (signal.values, signal.present)
-    )
+    shape = (*signal.values.shape[:2], *time.shape[1:])
+    values, present = (x.gather(2, index).view(shape) for x in (signal.values, signal.present))
     counted = inside & present
     count = counted.sum(dim=3, keepdim=True).clamp_min(1)
     mean = torch.where(counted, values, 0.0).sum(dim=3, keepdim=True) / count
     centred = torch.where(counted, values - mean, 0.0)
-    return centred / (centred.square().sum(dim=3, keepdim=True) / count + epsilon).sqrt()
+    standard: Tensor = centred / (centred.square().sum(dim=3, keepdim=True) / count + epsilon).sqrt()
+    return standard
 
 
 def tokens_under(
@@ -207,8 +207,9 @@ def _typical(energy: Float[Tensor, "B F"], there: Bool[Tensor, "B F"]) -> Float[
     second = round(BEAT_RATE_HZ)
     seconds = math.ceil(energy.shape[1] / second)
     missing = seconds * second - energy.shape[1]
-    largest = F.pad(energy, (0, missing)).unflatten(1, (seconds, second)).amax(dim=2)
-    recorded = F.pad(there, (0, missing)).unflatten(1, (seconds, second)).any(dim=2)
+    largest, recorded = (
+        F.pad(x, (0, missing)).view(-1, seconds, second).amax(dim=2) for x in (energy, there)
+    )
     ordered = torch.where(recorded, largest, float("inf")).sort(dim=1).values
     middle = ((recorded.sum(dim=1, keepdim=True) - 1) // 2).clamp_min(0)
     return ordered.gather(1, middle)
