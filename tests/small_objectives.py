@@ -1,6 +1,7 @@
 """A small configuration of every pre-training objective, for contract tests and real processes."""
 
 from anylead.objectives import (
+    AdversarialMaskingConfig,
     BYOLConfig,
     CLOCSConfig,
     CMSCConfig,
@@ -27,6 +28,7 @@ PREDICTOR = {"predictor_width": 16, "predictor_layers": 1, "predictor_heads": 2}
 DECODER = {"decoder_width": 16, "decoder_layers": 1, "decoder_heads": 2}
 W2V_SIZE = {"entries": 8, "final_dimension": 16, "negatives": 10, "feature_dropout": 0.0}
 SMALL = {
+    "adversarial_masking": AdversarialMaskingConfig(projector=(16, 8), generator_width=8),
     "byol": BYOLConfig(projector=(16, 8), predictor=16),
     "clocs": CLOCSConfig(),
     "cmsc": CMSCConfig(),

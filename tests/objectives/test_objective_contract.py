@@ -46,6 +46,10 @@ PIECES = {
 }
 """Files that hold losses, draws or the contract rather than an objective of their own."""
 CASES = {name: (config, encoder_of(name)) for name, config in SMALL.items()} | {
+    "adversarial_masking, two masks": (replace(SMALL["adversarial_masking"], masks=2), "fused"),
+    "adversarial_masking, lead tokens": (SMALL["adversarial_masking"], GRID),
+    "adversarial_masking, resnet1d": (SMALL["adversarial_masking"], "resnet1d"),
+    "adversarial_masking, s4": (SMALL["adversarial_masking"], "s4"),
     "w2v_cmsc, hidden frames left out": (replace(SMALL["w2v_cmsc"], predictor_layers=1), "fused"),
     "clocs, cmlc": (CLOCSConfig(views="cmlc"), "fused"),
     "clocs, cmsc": (CLOCSConfig(views="cmsc"), "fused"),

@@ -2,6 +2,7 @@
 
 from anylead.encoders.base import Encoder
 from anylead.nn.loss import Loss, Progress
+from anylead.objectives.adversarial_masking import AdversarialMasking, AdversarialMaskingConfig
 from anylead.objectives.base import Objective
 from anylead.objectives.byol import BYOL, BYOLConfig
 from anylead.objectives.clocs import CLOCS, CLOCSConfig
@@ -23,7 +24,8 @@ from anylead.objectives.w2v import W2V, W2VConfig
 from anylead.objectives.w2v_cmsc import W2VCMSC, W2VCMSCConfig
 
 AnyObjectiveConfig = (
-    BYOLConfig
+    AdversarialMaskingConfig
+    | BYOLConfig
     | CLOCSConfig
     | CMSCConfig
     | CPCConfig
@@ -45,6 +47,7 @@ AnyObjectiveConfig = (
 """Union of every objective's configuration; the field ``kind`` tells them apart."""
 
 OBJECTIVES: dict[str, tuple[type[AnyObjectiveConfig], type[Objective]]] = {
+    "adversarial_masking": (AdversarialMaskingConfig, AdversarialMasking),
     "byol": (BYOLConfig, BYOL),
     "clocs": (CLOCSConfig, CLOCS),
     "cmsc": (CMSCConfig, CMSC),
@@ -87,6 +90,8 @@ __all__ = [
     "STMEM",
     "W2V",
     "W2VCMSC",
+    "AdversarialMasking",
+    "AdversarialMaskingConfig",
     "AnyObjectiveConfig",
     "BYOLConfig",
     "CLOCSConfig",
