@@ -19,7 +19,7 @@ VERBS: dict[str, str] = {
     "finetune": "train a head on an encoder: classify | identify",
     "evaluate": "score models, with intervals: suite | classify | probe | identify | leads | ...",
     "embed": "turn recordings into vectors",
-    "import-checkpoint": "make a bundle of a checkpoint of fairseq-signals or ECG-FM",
+    "import-checkpoint": "make a bundle of a checkpoint of fairseq-signals, ECG-FM or ECG-JEPA",
     "export": "write a model in another format: fairseq | hub | onnx",
     "view": "draw a recording on ECG paper",
     "info": "say what a file, store, run or bundle is",
