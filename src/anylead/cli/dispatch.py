@@ -20,7 +20,7 @@ VERBS: dict[str, str] = {
     "evaluate": "score models, with intervals: suite | classify | probe | identify | leads | ...",
     "compare": "pre-train and judge every cell of a grid at one budget, in one table",
     "embed": "turn recordings into vectors",
-    "import-checkpoint": "make a bundle of a checkpoint of fairseq-signals or ECG-FM",
+    "import-checkpoint": "make a bundle of a checkpoint of fairseq-signals, ECG-FM or ECG-JEPA",
     "export": "write a model in another format: fairseq | hub | onnx",
     "view": "draw a recording on ECG paper",
     "info": "say what a file, store, run or bundle is",
