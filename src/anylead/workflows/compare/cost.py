@@ -19,7 +19,7 @@ from anylead.store import Store
 from anylead.workflows.compare.grid import Budget
 from anylead.workflows.pretrain import PretrainConfig
 
-LOOKED_AT = (0.05, 0.35, 0.65, 0.95)
+LOOKED_AT = (1 / 12, 3 / 12, 5 / 12, 7 / 12, 9 / 12, 11 / 12)
 """Where in a run an update is counted: objectives of several stages do not cost the same in each."""
 SUPERVISED_BATCH = 64
 _TIMED = 5

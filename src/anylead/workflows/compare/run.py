@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from anylead.config import to_plain
 from anylead.encoders import ENCODERS, AnyEncoderConfig
 from anylead.engine import stop_on_signals
 from anylead.errors import ConfigError
@@ -129,17 +130,17 @@ def baseline_runs(config: CompareConfig, cells: Sequence[Cell], stores: Sequence
 
 
 def untrained_encoders(cells: Sequence[Cell]) -> dict[str, AnyEncoderConfig]:
-    """Returns every encoder that occurs, by the name of its untrained row; several of a kind are numbered."""
+    """Returns every encoder that occurs, by the name of its untrained row: its kind, and what it differs in."""
     found: dict[str, AnyEncoderConfig] = {}
     for cell in cells:
-        if cell.pretrain is None:
+        if cell.pretrain is None or cell.pretrain.encoder_config in found.values():
             continue
         encoder = cell.pretrain.encoder_config
-        if encoder in found.values():
-            continue
         kind = next(name for name, (known, _) in ENCODERS.items() if type(encoder) is known)
-        number = sum(type(one) is type(encoder) for one in found.values()) + 1
-        found[f"untrained {kind}" + (f" ({number})" if number > 1 else "")] = encoder
+        first = next((one for one in found.values() if type(one) is type(encoder)), encoder)
+        plain, usual = to_plain(encoder), to_plain(first)
+        changes = [f"{name} {value}" for name, value in plain.items() if value != usual[name]]
+        found[", ".join([f"untrained {kind}", *changes])] = encoder
     return found
 
 
