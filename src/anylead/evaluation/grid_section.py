@@ -164,9 +164,9 @@ def _table_section(table: GridTable, entries: Mapping[str, GridEntry]) -> Sectio
             return "n/a" if (row, column) in table.reasons else "-"
         if metric == "rank1":
             return _or_dash(entry.rank1)
-        return (
-            interval_of(_first(entry)) if metric == "auroc" else _or_dash(gain(entry, entries), signed=True)
-        )
+        if metric == "gain":
+            return _or_dash(gain(entry, entries), signed=True)
+        return auroc_interval(_first(entry))
 
     shown = [
         Table(
