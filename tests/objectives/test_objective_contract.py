@@ -40,6 +40,7 @@ PIECES = {
     "latent_targets",
     "lead_views",
     "masked_contrast",
+    "signal_statistics",
     "signal_targets",
     "view_contrast",
 }
@@ -58,6 +59,9 @@ CASES = {name: (config, encoder_of(name)) for name, config in SMALL.items()} | {
     "data2vec, resnet1d": (SMALL["data2vec"], "resnet1d"),
     "heartlang, hidden beats": (SMALL["heartlang"], "fused"),
     "heartlang, hidden beats, lead tokens": (SMALL["heartlang"], GRID),
+    "hubert, lead tokens": (SMALL["hubert"], GRID),
+    "hubert, resnet1d": (SMALL["hubert"], "resnet1d"),
+    "hubert, shown tokens too": (replace(SMALL["hubert"], shown_weight=0.5), "s4"),
     "masked_time, resnet1d": (SMALL["masked_time"], "resnet1d"),
 }
 """Every member of the union, and settings and encoders that change how one computes."""
@@ -177,7 +181,7 @@ def test_every_parameter_learns(case, parts):
     loss.value.backward()
     assert float(loss.count) > 0
     assert all(torch.isfinite(term) for term in loss.terms.values())
-    resting = RESTING.get(case, ("objective.teacher.",))
+    resting = RESTING.get(case, ("objective.teacher.", "objective.snapshots."))
     for part, module in (("encoder", encoder), ("objective", objective)):
         for name, parameter in module.named_parameters(prefix=part):
             assert (parameter.grad is None) == name.startswith(resting), name
