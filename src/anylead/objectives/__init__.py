@@ -10,6 +10,8 @@ from anylead.objectives.cmsc import CMSC, CMSCConfig
 from anylead.objectives.cpc import CPC, CPCConfig
 from anylead.objectives.crlc import CRLC, CRLCConfig
 from anylead.objectives.data2vec import Data2Vec, Data2VecConfig
+from anylead.objectives.heartlang import HeartLang, HeartLangConfig
+from anylead.objectives.hubert import HuBERT, HuBERTConfig
 from anylead.objectives.jepa_grid import JEPAGrid, JEPAGridConfig
 from anylead.objectives.jepa_time import JEPATime, JEPATimeConfig
 from anylead.objectives.masked_lead import MaskedLead, MaskedLeadConfig
@@ -29,6 +31,8 @@ AnyObjectiveConfig = (
     | CPCConfig
     | CRLCConfig
     | Data2VecConfig
+    | HeartLangConfig
+    | HuBERTConfig
     | JEPAGridConfig
     | JEPATimeConfig
     | MaskedLeadConfig
@@ -50,6 +54,8 @@ OBJECTIVES: dict[str, tuple[type[AnyObjectiveConfig], type[Objective]]] = {
     "cpc": (CPCConfig, CPC),
     "crlc": (CRLCConfig, CRLC),
     "data2vec": (Data2VecConfig, Data2Vec),
+    "heartlang": (HeartLangConfig, HeartLang),
+    "hubert": (HuBERTConfig, HuBERT),
     "jepa_grid": (JEPAGridConfig, JEPAGrid),
     "jepa_time": (JEPATimeConfig, JEPATime),
     "masked_lead": (MaskedLeadConfig, MaskedLead),
@@ -94,6 +100,10 @@ __all__ = [
     "CRLCConfig",
     "Data2Vec",
     "Data2VecConfig",
+    "HeartLang",
+    "HeartLangConfig",
+    "HuBERT",
+    "HuBERTConfig",
     "JEPAGrid",
     "JEPAGridConfig",
     "JEPATime",
