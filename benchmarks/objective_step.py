@@ -11,10 +11,12 @@ machine's noise meets both; the ratio is the median over rounds.
 
 An objective that hides tokens must not pay for them. For each that has a hidden share: the operations of the
 student's layers in a forward pass, as a share of those with next to nothing hidden, and the same of the whole
-update, on a smaller batch. `left_out` says whether the encoder is spared hidden tokens at all; where it is
-not, something stands in their place, as the method has it.
+update, on a smaller batch; above 1 where what is hidden is all that a head works on. `left_out` says whether
+the encoder is spared hidden tokens at all; where it is not, something stands in their place, as the method
+has it.
 
-Recipe's dropouts, random lead masking; noise as signal: the time of a step does not depend on what it says.
+Half-way through a run: objectives that learn in stages have come to the encoder by then. Recipe's dropouts,
+random lead masking; noise as signal: the time of a step does not depend on what it says.
 Results of other objectives that are in the file already are kept.
 """
 
@@ -54,6 +56,7 @@ OTHER_SETTINGS: dict[str, AnyObjectiveConfig] = {
 NAMES = (*OBJECTIVES, *OTHER_SETTINGS)
 NEXT_TO_NOTHING = 0.04
 """Hidden share: one time of 25, six of 156."""
+HALFWAY = Progress(step=5_000, total_steps=10_000)
 SMALL_BATCH = 4
 """Segments on which operations are compared; they are proportional to segments but for contrasts of rows."""
 
@@ -99,8 +102,8 @@ def update_of(case: Case, batch: Batch) -> Callable[[], Any]:
     """Returns what makes one update."""
     encoder, objective = built(case)
     optimizer = build_optimizer(AdamWConfig(), encoder, objective)
-    state = TrainState(encoder=encoder, objective=objective, optimizer=optimizer, seed=0)
-    updates = fit(state, lambda step: [batch], total_steps=10_000, schedule=Constant())
+    state = TrainState(encoder=encoder, objective=objective, optimizer=optimizer, seed=0, step=HALFWAY.step)
+    updates = fit(state, lambda step: [batch], total_steps=HALFWAY.total_steps, schedule=Constant())
     return lambda: next(updates).floats()
 
 
@@ -191,10 +194,9 @@ def student_flops(case: Case, batch: Batch) -> tuple[float, bool]:
 
     # On the object: a teacher is a copy made before.
     encoder.contextualize = contextualize  # type: ignore[method-assign]
-    start = Progress(step=0, total_steps=1)
     with torch.no_grad():
-        draws = objective.draw(encoder, batch, DrawKey(seed=0, step=0), start)
-        objective.loss(encoder, batch, draws=draws, progress=start)
+        draws = objective.draw(encoder, batch, DrawKey(seed=0, step=HALFWAY.step), HALFWAY)
+        objective.loss(encoder, batch, draws=draws, progress=HALFWAY)
     return sum(found), any(spared)
 
 

@@ -46,6 +46,12 @@ def test_passes_are_counted_a_second_view_twice_and_a_teacher_without_its_gradie
     assert with_teacher == pytest.approx(4 / 3 * plain, rel=0.06)
 
 
+def test_what_comes_in_stages_has_come_to_the_encoder(objective_step, small):
+    batch = objective_step.noise_batch(2)
+    plain = objective_step.counted_flops(objective_step.plain_of(small["heartlang"], batch))
+    assert objective_step.counted_flops(objective_step.update_of(small["heartlang"], batch)) > plain
+
+
 def test_hidden_tokens_that_are_left_out_are_not_paid_for(objective_step, small):
     found = objective_step.hiding(small["jepa_time"])
     assert found["left_out"]
