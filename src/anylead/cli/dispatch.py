@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "pretrain": "learn an encoder from the stores' recordings, without labels",
     "finetune": "train a head on an encoder: classify | identify",
     "evaluate": "score models, with intervals: suite | classify | probe | identify | leads | ...",
+    "compare": "pre-train and judge every cell of a grid at one budget, in one table",
     "embed": "turn recordings into vectors",
     "import-checkpoint": "make a bundle of a checkpoint of fairseq-signals, ECG-FM or ECG-JEPA",
     "export": "write a model in another format: fairseq | hub | onnx",
