@@ -9,6 +9,7 @@ from anylead.bundle import Bundle
 from anylead.encoders import (
     ConvTransformerConfig,
     LeadTimeTransformerConfig,
+    PatchTransformerConfig,
     ResNet1dConfig,
     S4Config,
     build_encoder,
@@ -33,8 +34,15 @@ ENCODERS = {
     "resnet1d": ResNet1dConfig(stem_channels=8, stage_channels=(8,), dilations=(1,), norm_groups=4),
     "s4": S4Config(dimension=16, layers=1),
     "lead_time_transformer": LeadTimeTransformerConfig(
-        dimension=16, layers=1, heads=2, feedforward=16, attention="cross_pattern"
+        dimension=16,
+        layers=2,
+        heads=2,
+        feedforward=16,
+        attention="cross_pattern",
+        positions="lead_and_time",
+        repeat_positions=True,
     ),
+    "patch_transformer": PatchTransformerConfig(dimension=16, layers=1, heads=2, feedforward=16),
 }
 
 

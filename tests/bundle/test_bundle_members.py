@@ -10,6 +10,7 @@ from anylead.encoders import (
     ENCODERS,
     ConvTransformerConfig,
     LeadTimeTransformerConfig,
+    PatchTransformerConfig,
     ResNet1dConfig,
     S4Config,
     build_encoder,
@@ -25,6 +26,7 @@ SMALL = {
         position_groups=4,
     ),
     "lead_time_transformer": LeadTimeTransformerConfig(dimension=16, layers=2, heads=2, feedforward=32),
+    "patch_transformer": PatchTransformerConfig(dimension=16, layers=2, heads=2, feedforward=32),
     "resnet1d": ResNet1dConfig(stem_channels=8, stage_channels=(16,), dilations=(1, 2), norm_groups=4),
     "s4": S4Config(dimension=16, layers=2, state=4),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from anylead.encoders import (
     ConvTransformer,
     ConvTransformerConfig,
     LeadTimeTransformerConfig,
+    PatchTransformerConfig,
     Readout,
     ResNet1dConfig,
     S4Config,
@@ -37,6 +38,7 @@ SMALL = {
     "lead_time_transformer": LeadTimeTransformerConfig(
         patch_samples=50, dimension=32, layers=2, heads=2, feedforward=64
     ),
+    "patch_transformer": PatchTransformerConfig(dimension=32, layers=2, heads=2, feedforward=64),
     "resnet1d": ResNet1dConfig(stem_channels=8, stage_channels=(16, 32), dilations=(1, 2), norm_groups=4),
     "s4": S4Config(dimension=32, layers=2, state=4),
 }
@@ -51,6 +53,18 @@ VARIANTS = {
     "token_drop": replace(SMALL["lead_time_transformer"], lead_embedding=False),
     "cross_pattern": replace(SMALL["lead_time_transformer"], attention="cross_pattern"),
     "per_lead_pool": replace(SMALL["lead_time_transformer"], attention="within_lead", lead_embedding=False),
+    "grid positions": replace(
+        SMALL["lead_time_transformer"],
+        attention="cross_pattern",
+        lead_embedding=False,
+        positions="lead_and_time",
+        repeat_positions=True,
+        centre_leads=False,
+        qkv_bias=False,
+    ),
+    "patch_transformer, no registers": replace(SMALL["patch_transformer"], registers=0),
+    "patch_transformer, biases": replace(SMALL["patch_transformer"], bias=True, registers=3),
+    "patch_transformer, vcg_fill": replace(SMALL["patch_transformer"], absent_leads="vcg_fill"),
 }
 """Settings that change how a member computes: the contract holds for them as well."""
 

@@ -75,3 +75,40 @@ def test_sizes_that_do_not_fit_are_refused():
         LeadTimeTransformerConfig(dimension=30)
     with pytest.raises(ConfigError, match="there are base, mini, tiny"):
         LeadTimeTransformerConfig.named("huge")
+
+
+GRID = {"positions": "lead_and_time", "lead_embedding": False}
+
+
+def test_positions_on_the_grid_tell_leads_apart_by_their_place_among_the_known_ones():
+    encoder, batch = build(**GRID), make_batch(leads=("I", "V2"))
+    swapped = replace(batch, leads=("V2", "I"))
+    assert not torch.allclose(encoder(batch).pooled, encoder(swapped).pooled, atol=1e-5)
+    assert encoder.lead_mechanism == "lead_embedding"
+    assert build(**GRID, attention="cross_pattern").lead_mechanism == "cross_pattern"
+
+
+def test_repeated_positions_are_added_in_front_of_every_layer():
+    """Layers that add nothing leave what was added."""
+    batch = make_batch()
+    sums = {}
+    for repeated in (False, True):
+        encoder = build(**GRID, repeat_positions=repeated, layers=3)
+        for block in encoder.blocks:
+            for writes in (block.attention.output, block.contract):
+                torch.nn.init.zeros_(writes.weight)
+                torch.nn.init.zeros_(writes.bias)
+        encoder.output_norm = torch.nn.Identity()
+        sums[repeated] = encoder(batch).tokens - encoder.tokenize(batch).values
+    torch.testing.assert_close(sums[True], 3 * sums[False], atol=1e-5, rtol=0)
+
+
+def test_an_offset_shows_where_leads_are_not_centred():
+    encoder, batch = build(centre_leads=False), make_batch()
+    moved = replace(batch, signal=batch.signal + 3.0)
+    assert not torch.allclose(encoder(batch).pooled, encoder(moved).pooled, atol=1e-2)
+
+
+def test_positions_on_the_grid_need_a_dimension_that_4_divides():
+    with pytest.raises(ConfigError, match="got dimension 30 with positions of lead and time"):
+        LeadTimeTransformerConfig(dimension=30, heads=2, positions="lead_and_time")

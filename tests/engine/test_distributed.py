@@ -42,7 +42,7 @@ def found(tmp_path_factory):
     return {path.stem: torch.load(path) for path in folder.glob("*.pt")}
 
 
-@pytest.mark.parametrize("share", ["micro_batches", "pairs", *SMALL])
+@pytest.mark.parametrize("share", ["micro_batches", "pairs", *SMALL, "hubert, micro_batches"])
 def test_two_processes_give_what_one_gives(found, share):
     """Shared micro-batches: as two accumulated ones. Shared pairs: as one batch of twice the size, code
     statistics and the contrast between segments included; for every objective, teachers included."""

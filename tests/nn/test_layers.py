@@ -11,6 +11,7 @@ from anylead.nn.gumbel_quantizer import GumbelQuantizer, perplexity
 from anylead.nn.keyed_random import DrawKey, bits, gumbel, integers, uniform
 from anylead.nn.pooling import masked_mean, pool, reference_mean
 from anylead.nn.positional_convolution import PositionalConvolution
+from anylead.nn.sinusoid import grid_sinusoid, sinusoid
 from anylead.nn.transformer import SelfAttention
 
 KEY = DrawKey(seed=3, step=5)
@@ -209,3 +210,31 @@ def test_quantizer_ignores_vectors_that_do_not_exist():
     expected = quantizer(joined, torch.ones(1, 9, dtype=torch.bool), noise=None, temperature=1.0)
     assert torch.allclose(got.soft_perplexity, expected.soft_perplexity)
     assert torch.allclose(got.hard_perplexity, expected.hard_perplexity)
+
+
+def test_attention_without_biases_is_attention_whose_biases_are_0():
+    torch.manual_seed(0)
+    bare = SelfAttention(8, 2, bias=False, qkv_bias=False)
+    whole = SelfAttention(8, 2)
+    for module in (whole.query, whole.key, whole.value, whole.output):
+        nn.init.zeros_(module.bias)
+    whole.load_state_dict({**whole.state_dict(), **bare.state_dict()})
+    x = torch.randn(2, 5, 8)
+    assert not [name for name, _ in bare.named_parameters() if "bias" in name]
+    torch.testing.assert_close(bare(x, None), whole(x, None))
+
+
+def test_sinusoids_come_one_behind_the_other_or_interleaved():
+    time = torch.tensor([0, 1, 7])
+    joined, mixed = sinusoid(time, 6), sinusoid(time, 6, interleaved=True)
+    assert torch.equal(mixed[:, 0::2], joined[:, :3])
+    assert torch.equal(mixed[:, 1::2], joined[:, 3:])
+    by_hand = [math.sin(7), math.sin(7 / 10_000 ** (1 / 3)), math.sin(7 / 10_000 ** (2 / 3))]
+    torch.testing.assert_close(joined[2, :3], torch.tensor(by_hand))
+
+
+def test_a_position_on_the_grid_is_that_of_the_time_and_that_of_the_lead():
+    time, lead = torch.tensor([3, 0]), torch.tensor([1, 5])
+    found = grid_sinusoid(time, lead, 8)
+    assert torch.equal(found[:, :4], sinusoid(time, 4))
+    assert torch.equal(found[:, 4:], sinusoid(lead, 4))

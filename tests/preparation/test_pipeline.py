@@ -91,5 +91,6 @@ def test_names_of_steps_in_files_never_change():
         "high_pass",
         "linear_resample",
         "resample",
+        "scale_leads",
         "standardize_leads",
     ]

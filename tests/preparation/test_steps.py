@@ -12,6 +12,7 @@ from anylead.preparation import (
     HighPass,
     LinearResample,
     Resample,
+    ScaleLeads,
     StandardizeLeads,
 )
 from anylead.record import Record
@@ -132,6 +133,18 @@ def test_standardised_leads_have_mean_0_and_deviation_1():
         ),
         (lambda: HighPass(cutoff_hz=0.0), "high_pass: got cutoff_hz 0 and order 2; give a cutoff above 0 Hz"),
         (lambda: BandPass(low_hz=50.0), "band_pass: got low_hz 50, high_hz 40 and order 2; give 0 < low_hz"),
+        (
+            lambda: ScaleLeads(leads=("I",)),
+            "scale_leads: got 1 leads, 12 means and 12 deviations; give one of",
+        ),
+        (
+            lambda: ScaleLeads(deviation_mv=(0.0,) * 12),
+            "got deviations from 0 mV on and the limit None; give",
+        ),
+        (
+            lambda: ScaleLeads(limit=0.0),
+            "got deviations from 1 mV on and the limit 0.0; give numbers above 0",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message):
@@ -141,7 +154,16 @@ def test_settings_that_make_no_sense_are_refused(make, message):
 
 @pytest.mark.parametrize(
     "step",
-    [DropAbsentLeads(), FillGaps(), FlagQuality(), Resample(), HighPass(), BandPass(), StandardizeLeads()],
+    [
+        DropAbsentLeads(),
+        FillGaps(),
+        FlagQuality(),
+        Resample(),
+        HighPass(),
+        BandPass(),
+        ScaleLeads(),
+        StandardizeLeads(),
+    ],
 )
 def test_steps_leave_the_record_they_are_given_alone(step):
     record = with_gap(with_gap(a_record(rate_hz=250.0), "I", 10, 20), "II", 0, None)
@@ -149,3 +171,24 @@ def test_steps_leave_the_record_they_are_given_alone(step):
     step(record)
     np.testing.assert_array_equal(record.signal, before)
     assert record.flags == ()
+
+
+SCALE = ScaleLeads(leads=("V1", "I"), mean_mv=(0.5, -0.25), deviation_mv=(2.0, 0.5), limit=3.0)
+
+
+def test_leads_are_scaled_by_the_constants_of_their_names_and_limited():
+    record = with_gap(a_record(), "I", 10, 20)
+    prepared = SCALE(record)
+    assert prepared.leads == ("I", "V1")
+    assert prepared.flags == ("unscaled:II",)
+    expected = np.stack([(record.signal[0] + 0.25) / 0.5, (record.signal[2] - 0.5) / 2.0]).clip(-3, 3)
+    np.testing.assert_allclose(prepared.signal, expected, rtol=1e-6)
+    assert (np.nanmax(prepared.signal), prepared.signal.dtype) == (3.0, np.float32)
+    np.testing.assert_array_equal(ScaleLeads()(record).signal, record.signal)
+
+
+def test_a_record_without_a_lead_that_can_be_scaled_is_refused():
+    with pytest.raises(
+        InputError, match=r"record record: none of its leads \(II\) has constants to scale it by"
+    ):
+        SCALE(a_record(leads=("II",)))

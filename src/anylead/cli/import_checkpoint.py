@@ -11,7 +11,7 @@ from anylead.cli.arguments import leads, parse
 
 @dataclass(frozen=True, kw_only=True)
 class ImportCheckpointArguments:
-    """Makes a bundle of a checkpoint of fairseq-signals (W2V, CMSC, W2V+CMSC, fine-tuned ones) or ECG-FM.
+    """Makes a bundle of a checkpoint of fairseq-signals (W2V, CMSC, both, fine-tuned), ECG-FM or an ECG-JEPA.
 
     Nothing in the file is run. What it does not say is assumed, and each assumption is printed with the flag
     that changes it.
@@ -21,8 +21,9 @@ class ImportCheckpointArguments:
     """File, such as mimic_iv_ecg_physionet_pretrained.pt."""
     out: Path
     """Folder of the bundle."""
-    preparation: Literal["auto", "ecg-fm", "fairseq-signals"] = "auto"
-    """How its training recordings were prepared: ecg-fm standardises each lead, fairseq-signals does not."""
+    preparation: Literal["auto", "ecg-fm", "fairseq-signals", "mimic-iv-ecg", "ptb-xl"] = "auto"
+    """How its training recordings were prepared: ecg-fm standardises each lead, fairseq-signals does not;
+    mimic-iv-ecg and ptb-xl are constants for the ECG-JEPA of Weimann and Conrad."""
     classes: tuple[str, ...] = ()
     """Names of the outputs of its head, in order."""
     leads: tuple[str, ...] = ()

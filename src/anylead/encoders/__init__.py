@@ -3,16 +3,20 @@
 from anylead.encoders.base import Encoder, Features, Readout, Tokens
 from anylead.encoders.conv_transformer import ConvTransformer, ConvTransformerConfig
 from anylead.encoders.lead_time_transformer import LeadTimeTransformer, LeadTimeTransformerConfig
+from anylead.encoders.patch_transformer import PatchTransformer, PatchTransformerConfig
 from anylead.encoders.resnet1d import ResNet1d, ResNet1dConfig
 from anylead.encoders.s4 import S4, S4Config
 from anylead.errors import ConfigError
 
-AnyEncoderConfig = ConvTransformerConfig | LeadTimeTransformerConfig | ResNet1dConfig | S4Config
+AnyEncoderConfig = (
+    ConvTransformerConfig | LeadTimeTransformerConfig | PatchTransformerConfig | ResNet1dConfig | S4Config
+)
 """Union of every encoder's configuration; no two accept the same full set of names."""
 
 ENCODERS: dict[str, tuple[type[AnyEncoderConfig], type[Encoder]]] = {
     "conv_transformer": (ConvTransformerConfig, ConvTransformer),
     "lead_time_transformer": (LeadTimeTransformerConfig, LeadTimeTransformer),
+    "patch_transformer": (PatchTransformerConfig, PatchTransformer),
     "resnet1d": (ResNet1dConfig, ResNet1d),
     "s4": (S4Config, S4),
 }
@@ -21,6 +25,7 @@ ENCODERS: dict[str, tuple[type[AnyEncoderConfig], type[Encoder]]] = {
 DEFAULT_SIZES: dict[str, str] = {
     "conv_transformer": "mini",
     "lead_time_transformer": "mini",
+    "patch_transformer": "mini",
     "resnet1d": "small",
     "s4": "tiny",
 }
@@ -65,6 +70,8 @@ __all__ = [
     "Features",
     "LeadTimeTransformer",
     "LeadTimeTransformerConfig",
+    "PatchTransformer",
+    "PatchTransformerConfig",
     "Readout",
     "ResNet1d",
     "ResNet1dConfig",

@@ -24,6 +24,8 @@ class Tokens:
     """Mean square of the front end's raw output (METHOD §3.1, ``features_pen``)."""
     frames: int | None = None
     """Tokens of one lead where every lead has its own; None where all leads are fused."""
+    lead_places: tuple[int, ...] = ()
+    """Places, among the encoder's leads, of those that have tokens of their own, in the order of these."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

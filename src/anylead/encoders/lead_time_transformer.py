@@ -14,11 +14,14 @@ from anylead.leads import STANDARD_12
 from anylead.nn.dropout import Dropout
 from anylead.nn.places import Places
 from anylead.nn.presence import mean_square
-from anylead.nn.sinusoid import sinusoid
+from anylead.nn.sinusoid import grid_sinusoid, sinusoid
 from anylead.nn.transformer import TransformerLayer
 
 Attention = Literal["full", "cross_pattern", "within_lead"]
 """Which tokens a token sees: all; those of its lead and those of its time; those of its lead."""
+
+Positions = Literal["time", "lead_and_time"]
+"""What a token's position says: its time; its time and, by the other half of the dimensions, its lead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,13 @@ class LeadTimeTransformerConfig:
     attention: Attention = "full"
     lead_embedding: bool = True
     """Add a learned vector by the lead's name; without, tokens do not know which lead they are of."""
+    positions: Positions = "time"
+    repeat_positions: bool = False
+    """Add positions to what goes into every layer, not only the first."""
+    centre_leads: bool = True
+    """Take each lead off its mean over the segment."""
+    qkv_bias: bool = True
+    """Of queries, keys and values."""
     dropout: float = 0.1
     attention_dropout: float = 0.0
 
@@ -47,6 +57,11 @@ class LeadTimeTransformerConfig:
                 f"{self.patch_samples} samples; give an even dimension that the heads divide, and patches of "
                 "at least 1 sample."
             )
+        if self.positions == "lead_and_time" and self.dimension % 4:
+            raise ConfigError(
+                f"encoder: got dimension {self.dimension} with positions of lead and time, which need a "
+                "dimension that 4 divides."
+            )
 
     @property
     def lead_mechanism(self) -> LeadMechanism:
@@ -55,7 +70,8 @@ class LeadTimeTransformerConfig:
             return "per_lead_pool"
         if self.attention == "cross_pattern":
             return "cross_pattern"
-        return "lead_embedding" if self.lead_embedding else "token_drop"
+        named = self.lead_embedding or self.positions == "lead_and_time"
+        return "lead_embedding" if named else "token_drop"
 
     @classmethod
     def named(cls, name: str) -> "LeadTimeTransformerConfig":
@@ -85,8 +101,9 @@ class LeadTimeTransformer(Encoder):
     stays.
 
     Source: ST-MEM (PEERS §2.2) for tokens of a lead and a time and embeddings of leads; Kim's ECG-JEPA
-    (PEERS §2.5) for attention by the cross pattern. Deviation: embeddings go by the lead's name, so that any
-    subset is at home, and positions in time are added once.
+    (PEERS §2.5) for attention by the cross pattern and positions on the grid of leads and times. Deviation:
+    embeddings and positions go by the lead's name, so that any subset is at home, and by default positions
+    are of time and added once.
     """
 
     has_lead_tokens = True
@@ -114,6 +131,7 @@ class LeadTimeTransformer(Encoder):
                 dropout=config.dropout,
                 attention_dropout=config.attention_dropout,
                 norm_first=True,
+                qkv_bias=config.qkv_bias,
             )
             for _ in range(config.layers)
         )
@@ -142,19 +160,21 @@ class LeadTimeTransformer(Encoder):
         ordered = batch.select(columns)
         present = ordered.lead_mask.unsqueeze(2) & ordered.sample_mask.unsqueeze(1)
         signal = torch.where(present, ordered.signal, 0.0)
-        count = ordered.sample_mask.sum(dim=1).clamp_min(1)[:, None, None]
-        signal = torch.where(present, signal - signal.sum(dim=2, keepdim=True) / count, 0.0)
+        if self.config.centre_leads:
+            count = ordered.sample_mask.sum(dim=1).clamp_min(1)[:, None, None]
+            signal = torch.where(present, signal - signal.sum(dim=2, keepdim=True) / count, 0.0)
         patch = self.samples_per_token
         frames = signal.shape[2] // patch
         patches = signal[..., : frames * patch].reshape(*signal.shape[:2], frames, patch)
         values: Tensor = self.patches(patches)
+        places = tuple(self.leads.index(name) for name in columns)
         if self.names is not None:
-            rows = torch.tensor([self.leads.index(name) for name in columns], device=signal.device)
-            values = values + self.names(rows)[:, None]
+            values = values + self.names(torch.tensor(places, device=signal.device))[:, None]
         values, mask = values.flatten(1, 2), self.token_mask(batch)
         # Leads are absent whatever the batch says of padding: the mask always counts.
         values = torch.where(mask.unsqueeze(-1), values, 0.0)
-        return Tokens(values=values, mask=mask, penalty=mean_square(values, mask), frames=frames)
+        penalty = mean_square(values, mask)
+        return Tokens(values=values, mask=mask, penalty=penalty, frames=frames, lead_places=places)
 
     def contextualize(
         self,
@@ -166,7 +186,7 @@ class LeadTimeTransformer(Encoder):
         shown: Places | None = None,
         layer: int | None = None,
     ) -> Features:
-        """Adds positions in time and runs the transformer.
+        """Adds positions and runs the transformer.
 
         Raises:
             ConfigError: If there is no such layer.
@@ -177,14 +197,17 @@ class LeadTimeTransformer(Encoder):
         if hidden is not None and hidden_embedding is not None:
             x = torch.where(hidden.unsqueeze(-1), hidden_embedding.to(x.dtype), x)
         lead, time = self._grid(tokens)
-        x = x + sinusoid(time, x.shape[2]).to(x.dtype)
-        lead, time = lead.expand(x.shape[0], -1), time.expand(x.shape[0], -1)
+        position = self._positions(tokens.lead_places, lead, time).to(x.dtype)
+        x = x + position
+        rows = x.shape[0]
+        lead, time = lead.expand(rows, -1), time.expand(rows, -1)
         if shown is not None:
             x, mask, lead, time = shown.of(x), shown.valid, shown.of(lead), shown.of(time)
+            position = shown.of(position.expand(rows, -1, -1)) if self.config.repeat_positions else position
         x = self.dropout(x)
         seen = self._seen(mask, lead, time)
-        for block in self.blocks[:layer]:
-            x = block(x, seen)
+        for number, block in enumerate(self.blocks[:layer]):
+            x = block(x + position if self.config.repeat_positions and number else x, seen)
         return features_of(self.output_norm(x), mask, None)
 
     def _columns(self, batch: Batch) -> tuple[str, ...]:
@@ -197,11 +220,20 @@ class LeadTimeTransformer(Encoder):
         return known
 
     def _grid(self, tokens: Tokens) -> tuple[Int64[Tensor, "T"], Int64[Tensor, "T"]]:
-        """Returns the number of the lead and of the time of every token."""
+        """Returns the row of its lead and the number of the time of every token."""
         number = torch.arange(tokens.mask.shape[1], device=tokens.mask.device)
         frames = tokens.frames or tokens.mask.shape[1]
         lead = number // frames
         return lead, number - lead * frames
+
+    def _positions(
+        self, places: tuple[int, ...], lead: Int64[Tensor, "T"], time: Int64[Tensor, "T"]
+    ) -> Float[Tensor, "T D"]:
+        """Returns the position of every token; `places` says which leads the rows are."""
+        if self.config.positions == "time":
+            return sinusoid(time, self.dimension)
+        place = torch.tensor(places, device=lead.device)[lead]
+        return grid_sinusoid(time, place, self.dimension)
 
     def _seen(
         self, mask: Bool[Tensor, "B T"], lead: Int64[Tensor, "B T"], time: Int64[Tensor, "B T"]

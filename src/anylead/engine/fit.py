@@ -192,9 +192,9 @@ def _updates(
 ) -> Iterator[StepResult]:
     processes = how.processes
     if isinstance(state.objective, Objective):
-        rank, world_size = processes.rank, processes.world_size
-        parts = Across(rank=rank, world_size=world_size) if how.share == "pairs" else Across()
-        state.objective.across = parts
+        everyone = Across(rank=processes.rank, world_size=processes.world_size)
+        state.objective.across = everyone if how.share == "pairs" else Across()
+        state.objective.everyone = everyone
     model: nn.Module = _LossOf(state, how.precision)
     if how.compiled:
         model = _compiled(model)
@@ -203,7 +203,7 @@ def _updates(
             model,
             gradient_as_bucket_view=True,
             # Otherwise it takes every weight that is not frozen for one that gets a gradient.
-            find_unused_parameters=_has_idle_weights(state.encoder),
+            find_unused_parameters=_has_idle_weights(state),
         )
     while state.step < total_steps:
         micro_batches = batches(state.step)
@@ -237,9 +237,12 @@ def _updates(
         )
 
 
-def _has_idle_weights(encoder: nn.Module) -> bool:
-    """Whether the front end gets no gradient though it is not frozen."""
-    return getattr(getattr(encoder, "config", None), "feature_gradient_scale", 1.0) == 0.0
+def _has_idle_weights(state: TrainState) -> bool:
+    """Whether some weights get no gradient in some updates though they are not frozen."""
+    encoder_config = getattr(state.encoder, "config", None)
+    idle_front_end = getattr(encoder_config, "feature_gradient_scale", 1.0) == 0.0
+    objective = state.objective
+    return idle_front_end or (isinstance(objective, Objective) and objective.leaves_weights_idle)
 
 
 def _holding_back(model: nn.Module, held_back: bool) -> AbstractContextManager[None]:

@@ -150,7 +150,8 @@ class SpelledOutAttention(nn.Module):
         self.register_buffer("key", original.key.weight.detach().clone())
         self.register_buffer("value", original.value.weight.detach().clone())
         with torch.no_grad():
-            self.register_buffer("bias", original.output(original.value.bias).clone())
+            shift = original.value.bias if original.qkv_bias else torch.zeros_like(self.value[:, 0])
+            self.register_buffer("bias", original.output(shift).clone())
 
     def forward(
         self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None

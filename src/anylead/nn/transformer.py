@@ -17,16 +17,21 @@ class SelfAttention(nn.Module):
         dimension: D.
         heads: Divides D.
         dropout: On the attention weights, while training.
+        bias: Of the output.
+        qkv_bias: Of queries, keys and values.
     """
 
-    def __init__(self, dimension: int, heads: int, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self, dimension: int, heads: int, *, dropout: float = 0.0, bias: bool = True, qkv_bias: bool = True
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.query = nn.Linear(dimension, dimension)
-        self.key = nn.Linear(dimension, dimension)
-        self.value = nn.Linear(dimension, dimension)
-        self.output = nn.Linear(dimension, dimension)
+        self.qkv_bias = qkv_bias
+        self.query = nn.Linear(dimension, dimension, bias=qkv_bias)
+        self.key = nn.Linear(dimension, dimension, bias=qkv_bias)
+        self.value = nn.Linear(dimension, dimension, bias=qkv_bias)
+        self.output = nn.Linear(dimension, dimension, bias=bias)
 
     def forward(
         self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None
@@ -36,7 +41,7 @@ class SelfAttention(nn.Module):
         # One product for all three: x is read once, and so is what flows back into it.
         projections = (self.query, self.key, self.value)
         weight = torch.cat([projection.weight for projection in projections])
-        bias = torch.cat([projection.bias for projection in projections])
+        bias = torch.cat([projection.bias for projection in projections]) if self.qkv_bias else None
         joint = F.linear(x, weight, bias).view(rows, frames, 3, self.heads, dimension // self.heads)
         query, key, value = joint.permute(2, 0, 3, 1, 4)
         present = None
@@ -77,6 +82,9 @@ class TransformerLayer(nn.Module):
         attention_dropout: On attention weights.
         activation_dropout: After the GELU.
         norm_first: Norm what goes into attention and feed-forward instead of the sums.
+        bias: Of the norms, of the feed-forward and of what attention gives.
+        qkv_bias: Of queries, keys and values.
+        norm_epsilon: Added to the variance in the norms.
 
     Source: METHOD §3.3; with `norm_first` Xiong et al. 2020 (arXiv 2002.04745).
     """
@@ -91,13 +99,18 @@ class TransformerLayer(nn.Module):
         attention_dropout: float = 0.0,
         activation_dropout: float = 0.0,
         norm_first: bool = False,
+        bias: bool = True,
+        qkv_bias: bool = True,
+        norm_epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.attention = SelfAttention(dimension, heads, dropout=attention_dropout)
-        self.attention_norm = nn.LayerNorm(dimension)
-        self.expand = nn.Linear(dimension, feedforward)
-        self.contract = nn.Linear(feedforward, dimension)
-        self.output_norm = nn.LayerNorm(dimension)
+        self.attention = SelfAttention(
+            dimension, heads, dropout=attention_dropout, bias=bias, qkv_bias=qkv_bias
+        )
+        self.attention_norm = nn.LayerNorm(dimension, eps=norm_epsilon, bias=bias)
+        self.expand = nn.Linear(dimension, feedforward, bias=bias)
+        self.contract = nn.Linear(feedforward, dimension, bias=bias)
+        self.output_norm = nn.LayerNorm(dimension, eps=norm_epsilon, bias=bias)
         self.dropout = dropout
         self.norm_first = norm_first
         self.activation_dropout = Dropout(activation_dropout)

@@ -2,6 +2,7 @@
 
 from anylead.encoders.base import Encoder
 from anylead.nn.loss import Loss, Progress
+from anylead.objectives.adversarial_masking import AdversarialMasking, AdversarialMaskingConfig
 from anylead.objectives.base import Objective
 from anylead.objectives.byol import BYOL, BYOLConfig
 from anylead.objectives.clocs import CLOCS, CLOCSConfig
@@ -9,6 +10,8 @@ from anylead.objectives.cmsc import CMSC, CMSCConfig
 from anylead.objectives.cpc import CPC, CPCConfig
 from anylead.objectives.crlc import CRLC, CRLCConfig
 from anylead.objectives.data2vec import Data2Vec, Data2VecConfig
+from anylead.objectives.heartlang import HeartLang, HeartLangConfig
+from anylead.objectives.hubert import HuBERT, HuBERTConfig
 from anylead.objectives.jepa_grid import JEPAGrid, JEPAGridConfig
 from anylead.objectives.jepa_time import JEPATime, JEPATimeConfig
 from anylead.objectives.masked_lead import MaskedLead, MaskedLeadConfig
@@ -21,12 +24,15 @@ from anylead.objectives.w2v import W2V, W2VConfig
 from anylead.objectives.w2v_cmsc import W2VCMSC, W2VCMSCConfig
 
 AnyObjectiveConfig = (
-    BYOLConfig
+    AdversarialMaskingConfig
+    | BYOLConfig
     | CLOCSConfig
     | CMSCConfig
     | CPCConfig
     | CRLCConfig
     | Data2VecConfig
+    | HeartLangConfig
+    | HuBERTConfig
     | JEPAGridConfig
     | JEPATimeConfig
     | MaskedLeadConfig
@@ -41,12 +47,15 @@ AnyObjectiveConfig = (
 """Union of every objective's configuration; the field ``kind`` tells them apart."""
 
 OBJECTIVES: dict[str, tuple[type[AnyObjectiveConfig], type[Objective]]] = {
+    "adversarial_masking": (AdversarialMaskingConfig, AdversarialMasking),
     "byol": (BYOLConfig, BYOL),
     "clocs": (CLOCSConfig, CLOCS),
     "cmsc": (CMSCConfig, CMSC),
     "cpc": (CPCConfig, CPC),
     "crlc": (CRLCConfig, CRLC),
     "data2vec": (Data2VecConfig, Data2Vec),
+    "heartlang": (HeartLangConfig, HeartLang),
+    "hubert": (HuBERTConfig, HuBERT),
     "jepa_grid": (JEPAGridConfig, JEPAGrid),
     "jepa_time": (JEPATimeConfig, JEPATime),
     "masked_lead": (MaskedLeadConfig, MaskedLead),
@@ -81,6 +90,8 @@ __all__ = [
     "STMEM",
     "W2V",
     "W2VCMSC",
+    "AdversarialMasking",
+    "AdversarialMaskingConfig",
     "AnyObjectiveConfig",
     "BYOLConfig",
     "CLOCSConfig",
@@ -89,6 +100,10 @@ __all__ = [
     "CRLCConfig",
     "Data2Vec",
     "Data2VecConfig",
+    "HeartLang",
+    "HeartLangConfig",
+    "HuBERT",
+    "HuBERTConfig",
     "JEPAGrid",
     "JEPAGridConfig",
     "JEPATime",

@@ -22,6 +22,10 @@ class Objective(nn.Module, ABC):
     across: Across = ALONE
     """The processes that hold other parts of the same micro-batch: a loss that compares rows, or takes means
     over them, has to do so over all parts."""
+    everyone: Across = ALONE
+    """All processes of the run, whatever they share out: what `after_step` sums statistics over."""
+    leaves_weights_idle: bool = False
+    """Whether some weights get no gradient in some updates: several processes have to look for them."""
 
     @abstractmethod
     def draw(self, encoder: Encoder, batch: Batch, key: DrawKey, progress: Progress) -> Any:

@@ -8,6 +8,7 @@ from anylead.preparation.flag_quality import FlagQuality
 from anylead.preparation.linear_resample import LinearResample
 from anylead.preparation.pipeline import STEPS, AnyStep, Preparation
 from anylead.preparation.resample import Resample
+from anylead.preparation.scale_leads import ScaleLeads
 from anylead.preparation.standardize import StandardizeLeads
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LinearResample",
     "Preparation",
     "Resample",
+    "ScaleLeads",
     "StandardizeLeads",
     "Step",
 ]

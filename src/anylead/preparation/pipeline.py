@@ -12,6 +12,7 @@ from anylead.preparation.filtering import BandPass, HighPass
 from anylead.preparation.flag_quality import FlagQuality
 from anylead.preparation.linear_resample import LinearResample
 from anylead.preparation.resample import Resample
+from anylead.preparation.scale_leads import ScaleLeads
 from anylead.preparation.standardize import StandardizeLeads
 from anylead.provenance import fingerprint
 from anylead.record import Record
@@ -24,6 +25,7 @@ AnyStep = (
     | LinearResample
     | HighPass
     | BandPass
+    | ScaleLeads
     | StandardizeLeads
 )
 """Every step there is."""

@@ -1,4 +1,4 @@
-"""import-checkpoint: a checkpoint of fairseq-signals or ECG-FM becomes a bundle."""
+"""import-checkpoint: a checkpoint of fairseq-signals, ECG-FM or one of the ECG-JEPAs becomes a bundle."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from anylead.bundle import Bundle
-from anylead.errors import CheckpointError, ConfigError
+from anylead.errors import CheckpointError, ConfigError, InputError
 from anylead.heads import ArcFaceHead, Head, LinearHead
+from anylead.interop.ecg_jepa import kim, weimann
+from anylead.interop.ecg_jepa.model import ECGJEPA
 from anylead.interop.fairseq import ecg_fm
-from anylead.interop.fairseq.checkpoint import FairseqCheckpoint, read_checkpoint
+from anylead.interop.fairseq.checkpoint import FairseqCheckpoint, checkpoint_of
 from anylead.interop.fairseq.models import FairseqModel, build
+from anylead.interop.torch_file import read_torch_file
 from anylead.preparation import Preparation
 from anylead.sources.challenge import SCORED_CLASSES
 
@@ -23,12 +26,13 @@ class ImportCheckpointConfig:
     """Configuration of `import_checkpoint`."""
 
     checkpoint: Path
-    """File that fairseq-signals wrote."""
+    """File that fairseq-signals or the code of an ECG-JEPA wrote."""
     out: Path
     """Folder of the bundle."""
-    preparation: Literal["auto", "ecg-fm", "fairseq-signals"] = "auto"
+    preparation: Literal["auto", "ecg-fm", "fairseq-signals", "mimic-iv-ecg", "ptb-xl"] = "auto"
     """How its training recordings were prepared: ``ecg-fm`` standardises each lead of a record,
-    ``fairseq-signals`` leaves millivolts; ``auto`` guesses and says by what."""
+    ``fairseq-signals`` leaves millivolts; for the ECG-JEPA of Weimann and Conrad, the data set whose
+    constants scale each lead. ``auto`` guesses and says by what."""
     classes: tuple[str, ...] = ()
     """Names of the outputs of its head; without, those of ECG-FM or of the Challenge where they fit."""
     leads: tuple[str, ...] = ()
@@ -52,13 +56,19 @@ def import_checkpoint(config: ImportCheckpointConfig) -> ImportedCheckpoint:
     What only pre-training needs is left out: bundles are for using a model.
 
     Raises:
-        CheckpointError: If the file is none of fairseq-signals' or ECG-FM's; the first thing that differs is
-            named.
-        ConfigError: If the model differs in something our encoder does not have, or there is not one class an
-            output or one lead a column.
+        CheckpointError: If the file is none of these; the first thing that differs is named.
+        ConfigError: If the model differs in something our encoder does not have, there is not one class an
+            output or one lead a column, or the preparation is another model's.
         BundleError: If the folder cannot be written.
     """
-    checkpoint = read_checkpoint(config.checkpoint)
+    content = read_torch_file(config.checkpoint)
+    if weimann.is_theirs(content) or kim.is_theirs(content):
+        return _import_ecg_jepa(content, config)
+    return _import_fairseq(checkpoint_of(content, path=config.checkpoint), config)
+
+
+def _import_fairseq(checkpoint: FairseqCheckpoint, config: ImportCheckpointConfig) -> ImportedCheckpoint:
+    _require_preparation(config, ("auto", "ecg-fm", "fairseq-signals"), model="fairseq-signals")
     model = _build(checkpoint, config)
     sha256 = _sha256(config.checkpoint)
     outputs = len(model.head.config.classes) if isinstance(model.head, LinearHead) else None
@@ -89,6 +99,62 @@ def import_checkpoint(config: ImportCheckpointConfig) -> ImportedCheckpoint:
     return ImportedCheckpoint(out=config.out, model=_line(checkpoint, model), assumed=tuple(assumed))
 
 
+def _import_ecg_jepa(content: Mapping[str, Any], config: ImportCheckpointConfig) -> ImportedCheckpoint:
+    model = _build_ecg_jepa(content, config)
+    bundle = Bundle.assemble(
+        model.encoder.eval(),
+        preparation=model.preparation,
+        window_s=model.window_s,
+        provenance={
+            "imported": {
+                "file": config.checkpoint.name,
+                "sha256": _sha256(config.checkpoint),
+                "framework": model.source["url"],
+                "model": model.name,
+                "trained": model.trained,
+                "assumed": list(model.assumed),
+                **model.source,
+            }
+        },
+    )
+    bundle.save_pretrained(config.out)
+    encoder = model.encoder
+    facts = (
+        f"{model.name}, {encoder.layers} layers of {encoder.dimension}",
+        f"{len(encoder.leads)} leads",
+        "no head",
+        *([model.trained] if model.trained else []),
+    )
+    return ImportedCheckpoint(out=config.out, model=", ".join(facts), assumed=model.assumed)
+
+
+def _build_ecg_jepa(content: Mapping[str, Any], config: ImportCheckpointConfig) -> ECGJEPA:
+    theirs = weimann if weimann.is_theirs(content) else kim
+    _require_preparation(config, theirs.PREPARATIONS, model=theirs.NAME)
+    _refuse_classes(config)
+    try:
+        if theirs is kim:
+            return kim.build(content, leads=config.leads)
+        if config.leads:
+            raise ConfigError("leads were named and the file names its own; name none.")
+        return weimann.build(content, preparation=config.preparation)
+    except (CheckpointError, InputError) as error:
+        raise type(error)(f"{config.checkpoint}: {error}") from error
+
+
+def _require_preparation(config: ImportCheckpointConfig, accepted: tuple[str, ...], *, model: str) -> None:
+    if config.preparation not in accepted:
+        raise ConfigError(
+            f"{config.checkpoint}: got preparation {config.preparation} and a file of {model}, with which "
+            f"{', '.join(accepted)} can go; choose one of them."
+        )
+
+
+def _refuse_classes(config: ImportCheckpointConfig) -> None:
+    if config.classes:
+        raise ConfigError(f"{config.checkpoint}: classes were named and the model has no head; name none.")
+
+
 _HEADS: dict[type[Head], str] = {LinearHead: "arrhythmia", ArcFaceHead: "identity"}
 """Head -> its name in the bundle, the one fine-tuning gives it."""
 
@@ -112,10 +178,7 @@ def _classes(
 ) -> tuple[tuple[str, ...], list[str]]:
     """Returns the names of the head's outputs, and a sentence where they are assumed."""
     if head is None:
-        if config.classes:
-            raise ConfigError(
-                f"{config.checkpoint}: classes were named and the model has no head; name none."
-            )
+        _refuse_classes(config)
         return (), []
     count = len(head.config.classes)
     if config.classes:

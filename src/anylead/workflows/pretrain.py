@@ -56,6 +56,7 @@ CONFIG_FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
 FED = "fed.json"
 BUNDLE = "bundle"
+BUNDLES = "bundles"
 
 _FREE = {
     *(
@@ -63,6 +64,7 @@ _FREE = {
         "out",
         "readout",
         "checkpoint_minutes",
+        "bundle_at",
         "log_every",
         "tensorboard",
         "threads",
@@ -116,6 +118,8 @@ class PretrainConfig:
     """What the bundle's `embed` reads."""
     checkpoint_minutes: float = 5.0
     """Time between checkpoints; there is one at the end, and on SIGTERM or Ctrl-C, in any case."""
+    bundle_at: tuple[float, ...] = ()
+    """Shares of the run after which a bundle is kept besides, in ``bundles/step-N``."""
     log_every: int = 10
     """Steps between writes to the log, each of which waits for the device; every step gets its line."""
     tensorboard: bool = False
@@ -136,6 +140,11 @@ class PretrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"pretrain: {name} is {value}; give a number of at least 1.")
+        if any(not 0.0 < share <= 1.0 for share in self.bundle_at):
+            raise ConfigError(
+                f"pretrain: bundle_at is {', '.join(f'{share:g}' for share in self.bundle_at)}; "
+                "give shares of the run above 0, at most 1."
+            )
         if not self.epochs > 0.0 or self.checkpoint_minutes < 0.0:
             raise ConfigError(
                 f"pretrain: epochs is {self.epochs:g} and checkpoint_minutes {self.checkpoint_minutes:g}; "
@@ -216,6 +225,12 @@ def total_steps(config: PretrainConfig, pairs: int) -> int:
     return config.steps or max(1, round(config.epochs * (pairs / per_step)))
 
 
+def kept_bundles(config: PretrainConfig, total: int) -> dict[int, Path]:
+    """Returns the steps after which a bundle is kept besides the last one, and where."""
+    steps = sorted({max(1, round(share * total)) for share in config.bundle_at})
+    return {step: config.out / BUNDLES / f"step-{step}" for step in steps}
+
+
 def size_of(name: str) -> AnyEncoderConfig:
     """Returns what ``SIZE``, ``ENCODER`` or ``ENCODER:SIZE`` means; a size alone is of the paper's encoder.
 
@@ -231,8 +246,9 @@ def pretrain(
     """Trains an encoder on the pairs of stores, or goes on with a run that was stopped.
 
     The run's folder holds ``config.yaml``, ``environment.json``, ``fed.json``, ``metrics.jsonl``,
-    ``checkpoints/`` and, at the end, ``bundle/``. A run that was stopped or killed at any moment and started
-    again comes to the same weights, bit for bit, on the same machine with the same number of threads.
+    ``checkpoints/`` and, at the end, ``bundle/`` (with `bundle_at`, others on the way). A run that was
+    stopped or killed at any moment and started again comes to the same weights, bit for bit, on the same
+    machine with the same number of threads.
 
     Args:
         config: What to do.
@@ -282,12 +298,18 @@ def _pretrain(
     processes.from_main(lambda: _write_facts(config, feed, state, processes))
     if state.step:
         _log.info("%s: goes on after step %d of %d.", config.out, state.step, total)
-    by_user = _train(config, state, feed, total, processes, progress=progress, stop_asked=stop)
+    kept = kept_bundles(config, total)
+
+    def keep(step: int) -> None:
+        if step in kept:
+            processes.from_main(lambda: _write_bundle(config, state, stores, {}, path=kept[step]))
+
+    by_user = _train(config, state, feed, total, processes, progress=progress, stop_asked=stop, after=keep)
     last = (read_run_log(config.out) or [{}])[-1] if processes.is_main else {}
     finished = state.step >= total
 
     def bundle() -> Path:
-        return _write_bundle(config, state, stores, last)
+        return _write_bundle(config, state, stores, last, path=config.out / BUNDLE)
 
     return PretrainResult(
         run=config.out,
@@ -410,8 +432,9 @@ def _train(
     *,
     progress: bool,
     stop_asked: Callable[[], bool],
+    after: Callable[[int], None],
 ) -> bool:
-    """Runs the updates that are left; returns whether the user stopped them."""
+    """Runs the updates that are left, and something after each; returns whether the user stopped them."""
     on_gpu = device_of(state.encoder).type == "cuda"
     waiting: list[StepResult] = []
     saved_s = written_s = time.monotonic()
@@ -445,6 +468,7 @@ def _train(
         for result in updates:
             waiting.append(result)
             bar.update()
+            after(result.step)
             # All processes have to come to the same answer: a signal may have reached one, clocks differ.
             asked = stop.asked or processes.abandoned or stop_asked()
             ends = processes.any(asked) or result.step == total
@@ -490,7 +514,7 @@ def _shown(line: Mapping[str, Any]) -> list[str]:
 
 
 def _write_bundle(
-    config: PretrainConfig, state: TrainState, stores: Sequence[Store], last: Mapping[str, Any]
+    config: PretrainConfig, state: TrainState, stores: Sequence[Store], last: Mapping[str, Any], *, path: Path
 ) -> Path:
     made_from = [
         {
@@ -509,6 +533,5 @@ def _write_bundle(
         provenance={"pretraining": state.config, "stores": made_from, "steps": state.step},
         numbers={"pretraining": {name: value for name, value in last.items() if name != "segments_per_s"}},
     )
-    path = config.out / BUNDLE
     bundle.save_pretrained(path)
     return path
