@@ -128,8 +128,9 @@ def test_an_objective_can_be_computed_on_its_encoder_at_full_size(name: str, mon
     with torch.device("meta"):
         encoder = build_encoder(chosen.encoder_config)
         objective = build_objective(chosen.objective, encoder)
-        batch, progress = windows(chosen), Progress(step=0, total_steps=10)
-        draws = objective.draw(encoder, batch, DrawKey(seed=0, step=0), progress)
+        # The last update: whatever begins later in a run has begun.
+        batch, progress = windows(chosen), Progress(step=9, total_steps=10)
+        draws = objective.draw(encoder, batch, DrawKey(seed=0, step=9), progress)
         loss = objective.loss(encoder, batch, draws=draws, progress=progress)
         assert loss.value.shape == ()
         assert loss.pooled.shape == (4, encoder.dimension)
