@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(compared, tmp_path):
         said, _ = process.communicate(timeout=90.0)
     finally:
         process.kill()
-    assert "1 to be made" in said or "to be made" in said
+    assert "to be made" in said
     assert not read_run(training.parent)
     assert read_yaml(training / "config.yaml")["steps"] == 60
     carry_out(only_run(longer, "cmsc"), longer)
@@ -317,7 +317,7 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
     grid = tmp_path / "grid.yaml"
     grid.write_text("budget: {segments: 64}\ntables: [{title: T, rows: {a: null}}]\n")
     assert main(["compare", str(grid), "--out", str(tmp_path / "out")]) == dispatch.MISUSE
-    assert "missing 1 required" in capsys.readouterr().err
+    assert "missing a required argument: 'stores'" in capsys.readouterr().err
 
 
 def test_the_grid_of_the_benchmark_can_be_read(synthetic_store, tmp_path):
