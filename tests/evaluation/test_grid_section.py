@@ -94,6 +94,13 @@ def test_the_page_has_every_cell_or_why_it_has_none(entries, table):
 
 
 def test_one_column_needs_no_table_of_its_own(entries):
-    table = GridTable(title="List", rows=("good",), columns=("",), cells={("good", ""): "good"})
-    titles = [section.title for section in grid_sections([table], entries, [], "2 TFLOP")]
-    assert titles == ["All ways to pre-train", "Curves", "What each took"]
+    table = GridTable(
+        title="List",
+        rows=("good", "odd"),
+        columns=("",),
+        cells={("good", ""): "good"},
+        reasons={("odd", ""): "not run yet"},
+    )
+    sections = grid_sections([table], entries, [], "2 TFLOP")
+    assert [section.title for section in sections] == ["All ways to pre-train", "Curves", "What each took"]
+    assert sections[0].notes[-1] == "odd: not run yet"

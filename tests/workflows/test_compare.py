@@ -80,7 +80,13 @@ def test_a_grid_is_trained_judged_and_shown(compared):
     assert cell["last"]["effective_rank"] > 1.0
     assert {"hand-made features", "untrained resnet1d"} <= set(found)
     page = result.page.read_text()
-    assert "st_mem" not in [row[0] for section in report["sections"] for row in section["tables"][:1]]
+    overview = report["sections"][0]
+    assert {row[0] for row in overview["tables"][0]["rows"]} == {
+        "cmsc",
+        "hand-made features",
+        "untrained resnet1d",
+    }
+    assert overview["notes"][-1].startswith("st_mem: not applicable: st_mem: it hides tokens of single leads")
     assert "Gain on untrained" in page
     assert "first lead set" in page
     assert not list(config.out.rglob("passes"))
