@@ -200,8 +200,8 @@ def _curves(entries: Mapping[str, GridEntry], baselines: Sequence[str]) -> Secti
         figures.append(
             line_figure(
                 series,
-                caption="Quality against compute",
-                axis="macro AUROC, first lead set",
+                caption="Quality against compute, first lead set",
+                axis="macro AUROC",
                 x_axis="counted operations of pre-training, TFLOP",
                 bands=False,
             )
@@ -214,8 +214,8 @@ def _curves(entries: Mapping[str, GridEntry], baselines: Sequence[str]) -> Secti
                     one.name: {name: auroc_interval(values) for name, values in one.auroc.items()}
                     for one in chosen
                 },
-                caption="Any leads",
-                axis="macro AUROC, probe of these leads",
+                caption="Any leads, each with a probe of its own",
+                axis="macro AUROC",
             )
         )
     notes = (

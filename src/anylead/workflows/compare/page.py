@@ -176,7 +176,7 @@ def _summary(
         best = trained[0]
         told = auroc_interval(next(iter(best.auroc.values())))
         sentences.append(
-            f"{len(trained)} ways to pre-train, each with {config.budget}. The highest macro AUROC with "
+            f"Ways to pre-train: {len(trained)}, each with {config.budget}. The highest macro AUROC with "
             f"{config.lead_sets[0]} leads is {told}, of {best.name}."
         )
         better = [
