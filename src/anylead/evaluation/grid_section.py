@@ -67,10 +67,11 @@ def grid_sections(
         baselines: Names of the untrained, the supervised and the hand-made.
         budget: What each cell spent, in words.
     """
-    sections = [
-        _table_section(table, entries) for table in tables if len(table.columns) > 1 or table.columns[0]
-    ]
-    return (_overview(entries, baselines, budget), *sections, _curves(entries, baselines), _costs(entries))
+    lists = [table for table in tables if table.columns == ("",)]
+    grids = [_table_section(table, entries) for table in tables if table not in lists]
+    absent = [reason for table in lists for reason in _reasons(table)]
+    overview = _overview(entries, baselines, budget, absent)
+    return (overview, *grids, _curves(entries, baselines), _costs(entries))
 
 
 def auroc_interval(values: Values) -> Interval:
@@ -102,7 +103,14 @@ def _first(entry: GridEntry) -> Values:
     return next(iter(entry.auroc.values()))
 
 
-def _overview(entries: Mapping[str, GridEntry], baselines: Sequence[str], budget: str) -> Section:
+def _reasons(table: GridTable) -> tuple[str, ...]:
+    told = {" with ".join(filter(None, place)): reason for place, reason in table.reasons.items()}
+    return tuple(f"{place}: {reason}" for place, reason in told.items())
+
+
+def _overview(
+    entries: Mapping[str, GridEntry], baselines: Sequence[str], budget: str, absent: Sequence[str]
+) -> Section:
     ordered = sorted_by_score(entries)
     ranks = ranks_with_ties({one.name: _first(one) for one in ordered})
     sets = list(dict.fromkeys(name for one in ordered for name in one.auroc))
@@ -129,6 +137,7 @@ def _overview(entries: Mapping[str, GridEntry], baselines: Sequence[str], budget
         "Gain on untrained: less the mean of the same encoder with random weights, read and probed alike. "
         "In brackets: 95 % interval over test patients, who are the same for all rows; it does not show what "
         "another seed would give.",
+        *absent,
     )
     tables = [Table(caption="All ways, best first", columns=columns, rows=rows)]
     if several:
@@ -164,9 +173,9 @@ def _table_section(table: GridTable, entries: Mapping[str, GridEntry]) -> Sectio
             return "n/a" if (row, column) in table.reasons else "-"
         if metric == "rank1":
             return _or_dash(entry.rank1)
-        return (
-            interval_of(_first(entry)) if metric == "auroc" else _or_dash(gain(entry, entries), signed=True)
-        )
+        if metric == "gain":
+            return _or_dash(gain(entry, entries), signed=True)
+        return auroc_interval(_first(entry))
 
     shown = [
         Table(
@@ -180,10 +189,7 @@ def _table_section(table: GridTable, entries: Mapping[str, GridEntry]) -> Sectio
             ("rank1", "Rank-1"),
         )
     ]
-    notes = tuple(
-        f"{' with '.join(filter(None, place))}: {reason}" for place, reason in table.reasons.items() if reason
-    )
-    return Section(title=table.title, notes=notes, tables=tuple(shown))
+    return Section(title=table.title, notes=_reasons(table), tables=tuple(shown))
 
 
 def _curves(entries: Mapping[str, GridEntry], baselines: Sequence[str]) -> Section:

@@ -273,7 +273,7 @@ def _efforts(run: Run, cost: Cost, *, cpu_s: float) -> dict[str, Any]:
         "steps": cost.steps,
         "segments": cost.steps * cost.segments,
         "gflop_a_step": round(cost.flops / 1e9, 3),
-        "tera_flops": round(cost.total_flops / 1e12, 3),
+        "tera_flops": round(cost.total_flops / 1e12, 6),
         "training_cpu_s": round(cpu_s, 1),
         "peak_memory_mib": _peak_memory_mib(),
         "segments_per_s": round(statistics.median(speeds), 1) if speeds else None,
