@@ -96,7 +96,9 @@ class PatchTransformer(Encoder):
         self.lead_mechanism = config.absent_leads
         self.samples_per_token = config.patch_samples
         self.patches = nn.Linear(len(config.leads) * config.patch_samples, config.dimension, bias=config.bias)
-        self.registers = nn.Parameter(torch.empty(config.registers, config.dimension))
+        self.registers = (
+            nn.Parameter(torch.empty(config.registers, config.dimension)) if config.registers else None
+        )
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             TransformerLayer(
@@ -117,7 +119,8 @@ class PatchTransformer(Encoder):
 
     def _initialise(self) -> None:
         """Draws weights as published: those that write to the residual stream shrink with the depth."""
-        nn.init.trunc_normal_(self.registers, std=0.02)
+        if self.registers is not None:
+            nn.init.trunc_normal_(self.registers, std=0.02)
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 writes = name.endswith(("attention.output", "contract"))
@@ -178,7 +181,8 @@ class PatchTransformer(Encoder):
             x, mask = shown.of(x), shown.valid
         x = self.dropout(x)
         rows, count = x.shape[0], self.config.registers
-        x = torch.cat([self.registers.to(x.dtype).expand(rows, -1, -1), x], dim=1)
+        if self.registers is not None:
+            x = torch.cat([self.registers.to(x.dtype).expand(rows, -1, -1), x], dim=1)
         seen = torch.cat([mask.new_ones(rows, count), mask], dim=1) if padded else None
         for block in self.blocks[:layer]:
             x = block(x, seen)

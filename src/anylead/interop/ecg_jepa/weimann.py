@@ -169,7 +169,7 @@ def _places(encoder: PatchTransformer) -> dict[str, Place]:
     kernel = (config.dimension, len(config.leads), config.patch_samples)
     places = module_places(f"{of}.patch_embed.proj", encoder.patches)
     places[f"{of}.patch_embed.proj.weight"] = place(encoder.patches.get_parameter("weight"), shape=kernel)
-    if config.registers:
+    if encoder.registers is not None:
         shape = (1, config.registers, config.dimension)
         places[f"{of}.registers"] = place(encoder.registers, shape=shape)
     places |= layer_places(f"{of}.blocks", encoder.blocks)
