@@ -292,7 +292,7 @@ def test_an_encoder_is_named_with_or_without_its_size():
     assert named_encoder("conv_transformer:tiny") == ConvTransformerConfig.named("tiny")
     with pytest.raises(
         ConfigError,
-        match=r"got 'lstm'; give NAME or NAME:SIZE, .* conv_transformer, lead_time_transformer, resnet1d",
+        match=r"got 'lstm'; give NAME or NAME:SIZE, .* conv_transformer, lead_time_transformer, patch_tr",
     ):
         named_encoder("lstm")
     with pytest.raises(ConfigError, match="got size 'huge'; there are base, small, tiny"):

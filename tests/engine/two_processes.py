@@ -89,8 +89,9 @@ def main() -> None:
             encoder = GRID_ENCODER if name in ON_LEAD_TOKENS else ENCODER
             encoder = CAUSAL_ENCODER if name in CAUSAL else encoder
             found[name] = five_updates(store, processes, "pairs", 1, config, encoder)
-        # What it sums after a step it sums over all processes, whatever they share out.
-        found["hubert, micro_batches"] = five_updates(store, processes, "micro_batches", 2, SMALL["hubert"])
+        # What these sum after a step they sum over all processes, whatever they share out.
+        for name in ("heartlang", "hubert"):
+            found[f"{name}, micro_batches"] = five_updates(store, processes, "micro_batches", 2, SMALL[name])
         torch.save(found, out / f"{processes.world_size}-{processes.rank}.pt")
 
 

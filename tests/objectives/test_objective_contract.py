@@ -14,6 +14,7 @@ from anylead.encoders import (
     ConvTransformer,
     ConvTransformerConfig,
     LeadTimeTransformerConfig,
+    PatchTransformerConfig,
     ResNet1dConfig,
     S4Config,
     build_encoder,
@@ -59,8 +60,10 @@ CASES = {name: (config, encoder_of(name)) for name, config in SMALL.items()} | {
     "masked_lead, lead tokens": (SMALL["masked_lead"], GRID),
     "jepa_time, lead tokens": (SMALL["jepa_time"], GRID),
     "jepa_time, resnet1d": (SMALL["jepa_time"], "resnet1d"),
+    "jepa_time, patch_transformer": (SMALL["jepa_time"], "patch_transformer"),
     "jepa_time, s4": (SMALL["jepa_time"], "s4"),
     "data2vec, resnet1d": (SMALL["data2vec"], "resnet1d"),
+    "masked_time, patch_transformer": (SMALL["masked_time"], "patch_transformer"),
     "heartlang, hidden beats": (SMALL["heartlang"], "fused"),
     "heartlang, hidden beats, lead tokens": (SMALL["heartlang"], GRID),
     "hubert, lead tokens": (SMALL["hubert"], GRID),
@@ -96,6 +99,9 @@ def make_encoder(kind="fused", **changes):
         return build_encoder(
             ResNet1dConfig(stem_channels=8, stage_channels=(16, 32), dilations=(1,), norm_groups=4)
         )
+    if kind == "patch_transformer":
+        sizes = {"dimension": 32, "layers": 1, "heads": 4, "feedforward": 64}
+        return build_encoder(PatchTransformerConfig(**sizes, **changes))
     if kind in ("s4", "causal"):
         sizes = {"dimension": 32, "layers": 1, "state": 4, "stride": 20, "dropout": 0.0}
         return build_encoder(S4Config(**sizes, causal=kind == "causal"))

@@ -244,3 +244,10 @@ def test_a_store_can_be_prepared_as_an_imported_bundle_needs(pretrained, tmp_pat
     assert store.manifest.preparation == json.loads((out / "config.json").read_text())["preparation"]
     signal = store.signal(0, 0, 3000)
     np.testing.assert_allclose(signal.std(axis=1), 1, atol=1e-3)
+
+
+def test_a_preparation_of_another_model_is_refused(pretrained, tmp_path):
+    with pytest.raises(
+        ConfigError, match="got preparation ptb-xl and a file of fairseq-signals, with which auto"
+    ):
+        imported(pretrained, tmp_path / "b", preparation="ptb-xl")

@@ -488,3 +488,23 @@ def test_a_run_killed_at_random_moments_comes_to_the_same_weights(store, tmp_pat
     assert straight.wait(timeout=900) == 0
     assert 10 <= kills[0][0] < 200, kills
     assert_equal_runs(config.out, tmp_path / "straight")
+
+
+def test_keeps_bundles_on_the_way_and_comes_to_the_same_end(store, tmp_path):
+    plain = pretrain(small_run(store, tmp_path / "plain"), progress=False)
+    config = small_run(store, tmp_path / "kept", bundle_at=(0.25, 0.5, 1.0))
+    kept = pretrain(config, progress=False)
+    folders = sorted((tmp_path / "kept" / "bundles").iterdir(), key=lambda path: int(path.name[5:]))
+    assert [path.name for path in folders] == ["step-3", "step-6", "step-12"]
+    weights = [load(path).encoder.state_dict() for path in folders]
+    last = load(kept.bundle).encoder.state_dict()
+    straight = load(plain.bundle).encoder.state_dict()
+    assert all(torch.equal(last[name], straight[name]) for name in last)
+    assert all(torch.equal(last[name], weights[2][name]) for name in last)
+    assert not all(torch.equal(weights[0][name], weights[1][name]) for name in last)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_refuses_to_keep_a_bundle_outside_the_run(store, tmp_path, share):
+    with pytest.raises(ConfigError, match=r"bundle_at is 0?.*; give shares of the run above 0, at most 1"):
+        small_run(store, tmp_path, bundle_at=(share,))

@@ -46,6 +46,8 @@ class PretrainArguments:
     """What processes started by torchrun share out: whole micro-batches, or the pairs of each."""
     checkpoint_minutes: float = 5.0
     """Time between checkpoints."""
+    bundle_at: tuple[float, ...] = ()
+    """Shares of the run after which a bundle is kept besides, such as 0.25 0.5."""
     log_every: int = 10
     """Steps between writes to metrics.jsonl."""
     tensorboard: bool = False

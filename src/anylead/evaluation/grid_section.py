@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from anylead.evaluation.bootstrap import percentile_interval
+from anylead.evaluation.bootstrap import logit_interval, percentile_interval
 from anylead.evaluation.figures import Figure, interval_figure, line_figure
 from anylead.evaluation.forest_figure import forest_figure
 from anylead.evaluation.ranking import ranks_with_ties
@@ -14,6 +14,8 @@ from anylead.evaluation.report import Cell, Section, Table
 from anylead.evaluation.results import Interval
 
 Values = Float[np.ndarray, "draws1"]
+_MANY = 1e9
+"""Degrees of freedom: the spread over many patients is normal."""
 _CURVES = 8
 """Lines a figure can hold and still be read."""
 
@@ -71,8 +73,17 @@ def grid_sections(
     return (_overview(entries, baselines, budget), *sections, _curves(entries, baselines), _costs(entries))
 
 
+def auroc_interval(values: Values) -> Interval:
+    """Returns a macro AUROC with its interval: by the spread of the resamples, on the logit scale.
+
+    Percentiles would lie too high: a resample without a rare class has no score of it, and the rare classes
+    are the hard ones.
+    """
+    return logit_interval(float(values[0]), values[1:], freedom=_MANY)
+
+
 def interval_of(values: Values) -> Interval:
-    """Returns a score with its interval over patients."""
+    """Returns a difference, or a rate, with its interval: percentiles of the resamples."""
     return percentile_interval(float(values[0]), values[1:])
 
 
@@ -100,13 +111,13 @@ def _overview(entries: Mapping[str, GridEntry], baselines: Sequence[str], budget
         (
             one.name,
             str(ranks[one.name]),
-            *(interval_of(one.auroc[name]) if name in one.auroc else "-" for name in sets),
+            *(auroc_interval(one.auroc[name]) if name in one.auroc else "-" for name in sets),
             _or_dash(gain(one, entries), signed=True),
             _or_dash(one.rank1),
         )
         for one in ordered
     )
-    shown = {one.name: interval_of(_first(one)) for one in ordered}
+    shown = {one.name: auroc_interval(_first(one)) for one in ordered}
     figures = (
         forest_figure(shown, caption=f"Macro AUROC, {_told(sets[0])}", axis="macro AUROC") if shown else None,
     )
@@ -153,9 +164,9 @@ def _table_section(table: GridTable, entries: Mapping[str, GridEntry]) -> Sectio
             return "n/a" if (row, column) in table.reasons else "-"
         if metric == "rank1":
             return _or_dash(entry.rank1)
-        return (
-            interval_of(_first(entry)) if metric == "auroc" else _or_dash(gain(entry, entries), signed=True)
-        )
+        if metric == "gain":
+            return _or_dash(gain(entry, entries), signed=True)
+        return auroc_interval(_first(entry))
 
     shown = [
         Table(
@@ -194,7 +205,7 @@ def _curves(entries: Mapping[str, GridEntry], baselines: Sequence[str]) -> Secti
         figures.append(
             interval_figure(
                 {
-                    one.name: {name: interval_of(values) for name, values in one.auroc.items()}
+                    one.name: {name: auroc_interval(values) for name, values in one.auroc.items()}
                     for one in chosen
                 },
                 caption="Any leads",
@@ -214,7 +225,7 @@ def _compute_points(
     before = entries.get(entry.untrained or "")
     start = [] if before is None else [(0.0, _first(before))]
     points = [*start, *entry.curve]
-    return [(round(place, 3), interval_of(values)) for place, values in points]
+    return [(round(place, 3), auroc_interval(values)) for place, values in points]
 
 
 def _costs(entries: Mapping[str, GridEntry]) -> Section:

@@ -21,7 +21,8 @@ from anylead.config import to_plain
 from anylead.encoders import AnyEncoderConfig, build_encoder, named_encoder
 from anylead.engine import read_run_log
 from anylead.errors import AnyleadError, ConfigError
-from anylead.evaluation.bootstrap import percentile_interval
+from anylead.evaluation.grid_section import auroc_interval, interval_of
+from anylead.evaluation.results import Interval
 from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, fingerprint, write_json
 from anylead.seeding import derive_seed
@@ -168,7 +169,8 @@ def _carried_out(run: Run, config: CompareConfig, stores: tuple[Store, ...]) -> 
         "readout": None if scores.readout is None else asdict(scores.readout),
         "scores": _intervals(scores),
         "curve": [
-            {"share": share, "macro_auroc": _interval(values)} for share, values in sorted(curve.items())
+            {"share": share, "macro_auroc": _plain(auroc_interval(values))}
+            for share, values in sorted(curve.items())
         ],
         "judging_s": round(time.monotonic() - judged_from, 1),
         "wall_s": round(time.monotonic() - started, 1),
@@ -271,7 +273,7 @@ def _efforts(run: Run, cost: Cost, *, cpu_s: float) -> dict[str, Any]:
         "steps": cost.steps,
         "segments": cost.steps * cost.segments,
         "gflop_a_step": round(cost.flops / 1e9, 3),
-        "tera_flops": round(cost.total_flops / 1e12, 3),
+        "tera_flops": round(cost.total_flops / 1e12, 6),
         "training_cpu_s": round(cpu_s, 1),
         "peak_memory_mib": _peak_memory_mib(),
         "segments_per_s": round(statistics.median(speeds), 1) if speeds else None,
@@ -290,22 +292,15 @@ def _write_values(run: Run, scores: Scores, curve: Mapping[float, np.ndarray]) -
 
 
 def _intervals(scores: Scores) -> dict[str, Any]:
-    found = {f"macro_auroc {name}": _interval(values) for name, values in scores.auroc.items()}
+    found = {f"macro_auroc {name}": _plain(auroc_interval(values)) for name, values in scores.auroc.items()}
     if scores.rank1 is not None:
-        found["rank1"] = _interval(scores.rank1)
+        found["rank1"] = _plain(interval_of(scores.rank1))
     return found
 
 
-def _interval(values: np.ndarray) -> dict[str, Any]:
-    interval = percentile_interval(float(values[0]), values[1:])
-    numbers = (interval.value, interval.low, interval.high)
-    return dict(
-        zip(
-            ("value", "low", "high"),
-            [None if one is None else round(one, 4) for one in numbers],
-            strict=True,
-        )
-    )
+def _plain(interval: Interval) -> dict[str, float | None]:
+    numbers = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {name: None if number is None else round(number, 4) for name, number in numbers.items()}
 
 
 def _peak_memory_mib() -> int:

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from anylead.config import to_plain
-from anylead.evaluation.grid_section import GridEntry, GridTable, grid_sections, interval_of, sorted_by_score
+from anylead.evaluation.grid_section import (
+    GridEntry,
+    GridTable,
+    auroc_interval,
+    grid_sections,
+    sorted_by_score,
+)
 from anylead.evaluation.report import Report, write_report
 from anylead.provenance import environment
 from anylead.store import Store
@@ -168,7 +174,7 @@ def _summary(
     sentences = []
     if trained:
         best = trained[0]
-        told = interval_of(next(iter(best.auroc.values())))
+        told = auroc_interval(next(iter(best.auroc.values())))
         sentences.append(
             f"{len(trained)} ways to pre-train, each with {config.budget}. The highest macro AUROC with "
             f"{config.lead_sets[0]} leads is {told}, of {best.name}."

@@ -130,7 +130,7 @@ def baseline_runs(config: CompareConfig, cells: Sequence[Cell], stores: Sequence
 
 
 def untrained_encoders(cells: Sequence[Cell]) -> dict[str, AnyEncoderConfig]:
-    """Returns every encoder that occurs, by the name of its untrained row: its kind, and what it differs in."""
+    """Returns every encoder that occurs, by its untrained row's name: its kind, and what it differs in."""
     found: dict[str, AnyEncoderConfig] = {}
     for cell in cells:
         if cell.pretrain is None or cell.pretrain.encoder_config in found.values():
