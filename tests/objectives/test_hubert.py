@@ -124,6 +124,14 @@ def test_a_line_has_a_level_and_a_rise_and_a_wave_its_octave():
     assert found[1:5, 4, 2:].argmax(dim=1).tolist() == [0, 1, 2, 3]
 
 
+def test_a_fused_token_has_the_mean_over_leads_without_signs():
+    fused, grid = make_encoder(), make_encoder(GRID, patch_samples=16)
+    batch = make_batch(leads=("I", "II", "V2"))
+    tokens = [encoder.tokenize(batch) for encoder in (fused, grid)]
+    a, b = (signal_statistics(e, batch, t, window_s=0.2) for e, t in zip((fused, grid), tokens, strict=True))
+    assert torch.allclose(a, b.view(8, 3, 50, -1).abs().mean(dim=1), atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["fused", GRID])
 def test_statistics_are_of_what_was_recorded(kind):
     """What an absent lead holds changes nothing, nor does it that it has a column; nor who else is there."""
@@ -277,6 +285,19 @@ def test_stopped_in_any_part_of_a_round_it_goes_on_bit_equal():
             pass
         assert same(state.encoder.state_dict(), whole.encoder.state_dict())
         assert same(state.objective.state_dict(), whole.objective.state_dict())
+
+
+def test_codes_are_as_precise_in_bfloat16():
+    encoder, objective = begun()
+    batch = make_batch()
+    tokens = encoder.tokenize(batch)
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            seen = signal_statistics(encoder, batch, tokens, window_s=0.2)
+            found.append((seen, objective.codebooks[0].assign(seen.flatten(0, 1))))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
 
 
 def test_nothing_is_fitted_in_evaluation():

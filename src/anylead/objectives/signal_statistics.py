@@ -27,7 +27,8 @@ def signal_statistics(
     Each is a number of millivolts, ``asinh(x / 0.01 mV)`` of which makes ratios differences: level, rise over
     the window, and the amplitude in octaves whose first has one period a window (5, 10-15, 20-35 and 40-75 Hz
     at 0.2 s), all under a Hann window, and each lead without its mean over the segment. A token of fused
-    leads has the mean over those that were recorded; a longer window than a token sees beyond it.
+    leads has the mean over those that were recorded, without signs: what is up in one lead is down in
+    another, and their sum would tell which leads there are.
 
     Args:
         encoder: Says which samples and leads a token stands for.
@@ -49,11 +50,11 @@ def signal_statistics(
     windows = _windows(torch.where(recorded, signal - mean, 0.0), frames, step, window)
     with torch.autocast(signal.device.type, enabled=False):
         of_leads = torch.asinh(_amplitudes(windows) / _SMALLEST_MV)
-    if encoder.has_lead_tokens:
-        return of_leads.flatten(1, 2)
-    weight = ordered.lead_mask.to(of_leads.dtype)
-    together = torch.einsum("bl,blts->bts", weight, of_leads)
-    return together / weight.sum(dim=1).clamp_min(1)[:, None, None]
+        if encoder.has_lead_tokens:
+            return of_leads.flatten(1, 2)
+        weight = ordered.lead_mask.to(of_leads.dtype)
+        together = torch.einsum("bl,blts->bts", weight, of_leads.abs())
+        return together / weight.sum(dim=1).clamp_min(1)[:, None, None]
 
 
 def _windows(signal: Float[Tensor, "B L N"], frames: int, step: int, window: int) -> Float[Tensor, "B L T W"]:
