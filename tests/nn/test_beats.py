@@ -1,4 +1,6 @@
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,3 +221,28 @@ def test_a_token_is_under_a_beat_if_they_share_any_time(samples_per_token, rate_
             start, end = (float(edge[0, place]) / BEAT_RATE_HZ for edge in (beats.start, beats.end))
             shared = min(last, end) - max(first, start) > 1e-9
             assert bool(under[0, place, token]) == (shared and bool(beats.valid[0, place]))
+
+
+@pytest.mark.real
+def test_finds_the_complexes_that_cardiologists_marked():
+    folder = os.environ.get("ANYLEAD_REAL_DATA")
+    if not folder or not (Path(folder) / "ludb").exists():
+        pytest.skip("there is no folder ludb in the folder ANYLEAD_REAL_DATA names")
+    import wfdb
+
+    found = marked = extra = 0
+    for number in range(1, 201, 5):
+        path = str(Path(folder) / "ludb" / "data" / str(number))
+        record, marks = wfdb.rdrecord(path), wfdb.rdann(path, "ii")
+        reference = np.array([s for s, kind in zip(marks.sample, marks.symbol, strict=True) if kind == "N"])
+        batch = batch_of(record.p_signal.T[None], rate_hz=float(record.fs))
+        peaks = peaks_s(beats_of(batch), 0) * record.fs
+        # The first and the last complex are often left unmarked.
+        peaks = peaks[(peaks > reference[0] - 50) & (peaks < reference[-1] + 50)]
+        distance = np.abs(peaks[:, None] - reference)
+        found += int((distance.min(axis=0) < 50).sum())
+        extra += int((distance.min(axis=1) >= 50).sum())
+        marked += len(reference)
+    assert marked > 300
+    assert found >= 0.995 * marked
+    assert extra <= 0.005 * marked

@@ -212,10 +212,10 @@ class HeartLang(Objective):
 
     Source: HeartLang (Jin et al. 2025, arXiv 2502.10707); PEERS §2.6. Corrections of PEERS §1c: codes are
     computed with the same lead and the same beat in both parts; beats that do not exist are neither hidden
-    nor counted; R peaks are found in all leads together; a row without any is cut into fixed windows.
-    Deviations: both stages are one run with one optimizer; beats are the encoder's tokens under them rather
-    than tokens themselves; each beat is coded by itself, by one hidden layer that knows the lead, without the
-    others and without its second; codes begin as k-means does by splitting.
+    nor counted; beats are found in all leads together; a row without any is cut into fixed windows.
+    Deviations: both stages are one run with one optimizer; beats are what the encoder makes of the tokens
+    over them, rather than tokens themselves; a code comes from the beat and its lead alone, without the other
+    beats and the second it is in; codes begin as one that is split (`Codebook`).
     """
 
     leaves_weights_idle = True
@@ -305,12 +305,36 @@ class HeartLang(Objective):
     def _hidden_loss(
         self, encoder: Encoder, batch: Batch, sentence: Sentence, draws: Float[Tensor, "B R K"]
     ) -> Loss:
-        beats, recorded = sentence.beats, sentence.recorded
-        rows, leads, most = sentence.exist.shape
-        tokens = encoder.tokenize(batch)
+        (_, leads, most), rows = sentence.exist.shape, draws.shape[1]
         known = sentence.exist if encoder.has_lead_tokens else sentence.exist.any(dim=1, keepdim=True)
         hidden = choose_hidden(draws, known, share=self.config.hidden_share)
-        mask = tokens.mask.view(rows, draws.shape[1], -1)
+        means, have_token, pooled = self._means(encoder, batch, sentence.beats, hidden)
+        # In every recorded lead, of the beats that have a token.
+        asked = (hidden & have_token & sentence.recorded.unsqueeze(2)).flatten(1)
+        at_most = max(1, math.ceil(self.config.hidden_share * rows * most))
+        places = places_of(asked, at_most * (leads // rows))
+        lead = places.of(sentence.lead)
+        codes = self.words.codes(places.of(sentence.shapes), lead)
+        logits = self.guess(places.of(means.expand(-1, leads, -1, -1).flatten(1, 2)), lead)
+        value, right = code_loss(logits, codes, places.valid)
+        count = places.valid.sum()
+        return Loss(
+            value=value,
+            count=count,
+            terms={
+                "code": value.detach() / count.clamp_min(1),
+                "code_accuracy": right.to(value.dtype) / count.clamp_min(1),
+                "codes_in_use": self._codes_in_use(codes, places.valid),
+            },
+            pooled=pooled,
+        )
+
+    def _means(
+        self, encoder: Encoder, batch: Batch, beats: Beats, hidden: Bool[Tensor, "B R K"]
+    ) -> tuple[Float[Tensor, "B R K D"], Bool[Tensor, "B R K"], Float[Tensor, "B D"]]:
+        """Encodes with some beats hidden: the means under all, which have a token, and what rows come to."""
+        tokens = encoder.tokenize(batch)
+        mask = tokens.mask.view(*hidden.shape[:2], -1)
         under = tokens_under(
             beats,
             mask.shape[2],
@@ -325,25 +349,7 @@ class HeartLang(Objective):
         )
         under = under & mask.unsqueeze(2)
         means = means_under(features.tokens.view(*mask.shape, -1), under)
-        # In every recorded lead, of the beats that have a token.
-        asked = (hidden & under.any(dim=3) & recorded.unsqueeze(2)).flatten(1)
-        at_most = max(1, math.ceil(self.config.hidden_share * draws.shape[1] * most))
-        places = places_of(asked, at_most * (leads // draws.shape[1]))
-        lead = places.of(sentence.lead)
-        codes = self.words.codes(places.of(sentence.shapes), lead)
-        logits = self.guess(places.of(means.expand(-1, leads, -1, -1).flatten(1, 2)), lead)
-        value, right = code_loss(logits, codes, places.valid)
-        count = places.valid.sum()
-        return Loss(
-            value=value,
-            count=count,
-            terms={
-                "code": value.detach() / count.clamp_min(1),
-                "code_accuracy": right.to(value.dtype) / count.clamp_min(1),
-                "codes_in_use": self._codes_in_use(codes, places.valid),
-            },
-            pooled=features.pooled.detach(),
-        )
+        return means, under.any(dim=3), features.pooled.detach()
 
     def _codes_in_use(self, codes: Int64[Tensor, "B Q"], counted: Bool[Tensor, "B Q"]) -> Float[Tensor, ""]:
         """Returns the effective number of codes that the batch has."""
