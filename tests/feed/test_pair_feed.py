@@ -254,3 +254,20 @@ def test_parts_that_do_not_come_out_even_are_refused(store, share, said):
     pairs = feed(store, micro_batches=3)
     with pytest.raises(ConfigError, match=f"5 processes cannot share {said} evenly"):
         pairs.batches_of(0, part=0, parts=5, share=share)
+
+
+@pytest.mark.parametrize("crop", ["grid", "random"])
+def test_a_window_that_is_both_of_a_pair_may_be_as_long_as_the_recording(store, crop):
+    longest = store.signal(0).shape[1]
+    pairs = feed(store, window_s=longest / 500.0, second="same", crop=crop)
+    (batch,) = pairs.batches(0)
+    assert batch.signal.shape == (8, 12, longest)
+    assert torch.equal(batch.signal[::2], batch.signal[1::2])
+    with pytest.raises(InputError, match="there is nothing to feed"):
+        feed(store, window_s=longest / 500.0, crop=crop)
+
+
+def test_one_window_has_to_fit_even_so(store):
+    longest = store.signal(0).shape[1] / 500.0
+    with pytest.raises(InputError, match="there is nothing to feed"):
+        feed(store, window_s=2 * longest, second="same")

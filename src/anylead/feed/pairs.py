@@ -45,7 +45,7 @@ class PairFeedConfig:
     and without overlap, elsewhere at every step. For recordings of two windows' length both are the same."""
     second: Literal["neighbour", "same"] = "neighbour"
     """Which window is the second of a pair: another one of the recording, or the first once more, for
-    objectives that compare two augmentations of one window."""
+    objectives that compare two augmentations of one window, which may be as long as a recording."""
     persons_together: bool = False
     """Keep a person's pairs side by side, so that recordings of different days meet in a batch, where CMSC
     takes them for positives of each other (METHOD §3.8). Needs patient ids; the paper had none."""
@@ -190,8 +190,11 @@ class PairFeed:
             store = self._stores[number]
             samples = store.column("samples")[row]
             count = samples // (2 * self._window)
+            if count == 0 and self._config.second == "same" and samples >= self._window:
+                count = 1  # one window is enough where it is both of a pair
             if count == 0:
-                dropped[f"shorter than {2 * self._config.window_s:g} s"] += 1
+                needed = self._config.window_s * (1 if self._config.second == "same" else 2)
+                dropped[f"shorter than {needed:g} s"] += 1
                 continue
             if not usable_leads(store, row, self._leads):
                 dropped["none of its leads is fed"] += 1
@@ -218,8 +221,8 @@ class PairFeed:
         """Tells whether both windows of a pair have a lead, wherever in the stretch they lie."""
         if self._config.crop == "random":
             return has_whole_lead(store, row, start, length, self._leads)
-        half = self._window
-        return all(has_whole_lead(store, row, start + k * half, half, self._leads) for k in (0, 1))
+        half, windows = self._window, (0,) if self._config.second == "same" else (0, 1)
+        return all(has_whole_lead(store, row, start + k * half, half, self._leads) for k in windows)
 
     def _starts(self, chosen: Int64[np.ndarray, "P 4"], step: int) -> Int64[np.ndarray, "P 2"]:
         """Returns the first samples of both windows of each pair."""
