@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from anylead.errors import RecordFileError
 from anylead.formats.wfdb_header import parse_age
 from anylead.record import Record
-from anylead.sources.base import Labels, RecordRef, Source
+from anylead.sources.base import Facts, Labels, RecordRef, Source
 from anylead.sources.snomed import CODES
 from anylead.sources.wfdb_tree import load_wfdb, sort_labels
 
@@ -65,6 +65,14 @@ class PtbXl(Source):
     )
     patient_ids: ClassVar[Literal["known", "unknown"]] = "known"
     labelled: ClassVar[bool] = True
+    facts: ClassVar[Facts] = Facts(
+        size="21,799 recordings of 18,869 patients, 10 s",
+        leads="12",
+        rate="500 and 100 Hz",
+        download="wget -r -N -c -np https://physionet.org/files/ptb-xl/1.0.3/",
+        checksums="SHA256SUMS.txt",
+        layout_known_from="files",
+    )
 
     sampling_rate_hz: Literal[500, 100] = 500
     """Which of the two copies to read: 500 Hz, or the publishers' own 100 Hz."""
