@@ -1,6 +1,7 @@
 """What every source promises, on a miniature of its layout; and that every source is in the union."""
 
 import inspect
+import re
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -117,6 +118,17 @@ def test_a_published_data_set_states_its_size_and_how_its_layout_is_known(case):
         assert "Hz" in facts.rate
         assert (facts.layout_known_from == "documentation") == facts.layout_page.startswith("https://")
         assert facts.layout_known_from != "unverified"
+
+
+def test_the_documented_table_lists_every_source():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for name, source in SOURCES.items():
+        (row,) = re.findall(rf"^\| \[?`{name}`.*$", page, re.M)
+        facts = source.facts
+        assert all(
+            part in row for part in (source.url, facts.size, facts.leads, facts.rate, facts.layout_page)
+        )
+        assert ("**no**" in row) == (bool(source.url) and source.patient_ids == "unknown")
 
 
 def test_options_go_to_plain_values_and_back(case):

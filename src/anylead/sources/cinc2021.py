@@ -54,7 +54,7 @@ class Cinc2021(Source):
     patient_ids: ClassVar[Literal["known", "unknown"]] = "unknown"
     labelled: ClassVar[bool] = True
     facts: ClassVar[Facts] = Facts(
-        size="about 88,000 recordings, 5 s to 30 min",
+        size="about 88,000 recordings, most of 10 s, up to 30 min",
         leads="12",
         rate="500 Hz (ptb: 1000, st_petersburg_incart: 257)",
         download="wget -r -N -c -np https://physionet.org/files/challenge-2021/1.0.3/",

@@ -12,7 +12,7 @@ from anylead.errors import RecordFileError
 from anylead.formats.wfdb_header import parse_age
 from anylead.record import Record
 from anylead.sources.base import Facts, Labels, RecordRef, Source
-from anylead.sources.hdf5_table import open_hdf5
+from anylead.sources.hdf5 import open_hdf5
 from anylead.sources.snomed import CODES
 from anylead.sources.tables import read_refs
 from anylead.sources.wfdb_tree import sort_labels

@@ -13,7 +13,7 @@ from anylead.formats.wfdb_header import parse_age, parse_sex
 from anylead.leads import STANDARD_12
 from anylead.record import Record
 from anylead.sources.base import Facts, Labels, RecordRef, Source
-from anylead.sources.hdf5_table import open_hdf5
+from anylead.sources.hdf5 import open_hdf5
 from anylead.sources.snomed import CODES
 from anylead.sources.tables import read_refs
 from anylead.sources.wfdb_tree import natural_key, sort_labels

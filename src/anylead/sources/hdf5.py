@@ -1,4 +1,4 @@
-"""Data sets in HDF5: the optional package `h5py`, and one array of a file."""
+"""HDF5 files of data sets: opened with the optional package `h5py`, errors named by file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
