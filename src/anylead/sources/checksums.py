@@ -34,16 +34,16 @@ def read_sums(root: Path, name: str) -> PublishedSums:
     if not name or not path.is_file():
         return {}
     found: dict[str, dict[str, str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if not line.strip():
-            continue
-        match = _LINE.fullmatch(line.strip())
-        if match is None:
-            raise RecordFileError(
-                f"{path}: line {number} is not a SHA-256 sum and a path; download the list again."
-            )
-        stem, suffix = _parts(PurePosixPath(match["path"]))
-        found.setdefault(stem, {})[suffix] = match["sum"].lower()
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(map(str.strip, file), start=1):
+            match = _LINE.fullmatch(line)
+            if match is not None:
+                stem, suffix = _parts(PurePosixPath(match["path"]))
+                found.setdefault(stem, {})[suffix] = match["sum"].lower()
+            elif line:
+                raise RecordFileError(
+                    f"{path}: line {number} is not a SHA-256 sum and a path; download the list again."
+                )
     return found
 
 
