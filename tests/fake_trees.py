@@ -5,6 +5,7 @@ Import as ``from fake_trees import write_ptb_xl``.
 """
 
 import csv
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -282,3 +283,189 @@ def write_ecg_id(
                           f"# ECG date: {date}"),
             )  # fmt: skip
     return root
+
+
+def write_ptbdb(root: Path, *, patients: int = 3, sessions: int = 2, seed: int = 0) -> Path:
+    """Writes PTB Diagnostic: lower-case leads without a unit in ``.dat``, Frank's three in ``.xyz``, CRLF."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    reasons = ("Myocardial infarction", "Healthy control", "Valvular heart disease", "n/a")
+    for patient in range(1, patients + 1):
+        for session in range(1, sessions + 1):
+            path = root / f"patient{patient:03d}" / f"s{10 * patient + session:04d}_re"
+            signal = fake_ecg(rng, seconds=32.0, fs=1000.0)
+            leads = [lead.lower() for lead in STANDARD]
+            write_wfdb(path, signal, leads, 1000, gains=2000.0)
+            stored = np.round(signal[[0, 1, 6]] * 2000).astype("<i2")
+            path.with_name(f"{path.name}.xyz").write_bytes(np.ascontiguousarray(stored.T).tobytes())
+            header = path.with_name(f"{path.name}.hea")
+            first, *others = header.read_text().replace("/mV", "").splitlines()
+            frank = [
+                f"{path.name}.xyz 16 2000 16 0 {row[0]} 0 0 v{axis}"
+                for row, axis in zip(stored, "xyz", strict=True)
+            ]
+            comments = [
+                f"# age: {('81', 'n/a')[patient % 2]}", f"# sex: {('female', 'male')[patient % 2]}",
+                f"# ECG date: {session:02d}/10/1990", "# Diagnose:",
+                f"# Reason for admission: {reasons[(patient - 1) % len(reasons)]}",
+                "# Catheterization date: 16-Oct-90", "# Therapy:", "# Catheterization date: 17-Oct-90",
+            ]  # fmt: skip
+            lines = [first.replace(" 12 ", " 15 ", 1), *others, *frank, *comments]
+            header.write_bytes("\r\n".join([*lines, ""]).encode())
+    return root
+
+
+def write_incartdb(root: Path, *, records: int = 4, seconds: float = 20.0, seed: int = 0) -> Path:
+    """Writes INCART: two recordings a patient, gains by recording, one comment for age, sex and diagnoses."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    for number in range(1, records + 1):
+        patient = (number + 1) // 2
+        told = " <diagnoses> Coronary artery disease" if patient % 2 else " "
+        write_wfdb(
+            root / f"I{number:02d}", fake_ecg(rng, seconds=seconds, fs=257.0), UPPER, 257,
+            gains=(306.0, 612.0, 1063.0)[number % 3],
+            comments=(f"#<age>: {60 + patient} <sex>: {'MF'[patient % 2]}{told}",
+                      f"# patient {patient}", "# PVCs, noise"),
+        )  # fmt: skip
+    return root
+
+
+def write_mitdb(root: Path, *, seconds: float = 20.0, seed: int = 0) -> Path:
+    """Writes MIT-BIH: two leads, reversed in 114; 201 and 202 of one person; no age in 103; an extract."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    leads = {"100": ("MLII", "V5"), "103": ("MLII", "V2"), "114": ("V5", "MLII")}
+    people = {"100": "69 M 1085 1629 x1", "103": "-1 M 742 654 x1", "114": "72 F 452 1629 x1"}
+    for record in ("100", "103", "114", "201", "202", "x_mitdb/x_100"):
+        signal = fake_ecg(rng, seconds=seconds, fs=360.0)[[1, 6]]
+        write_wfdb(
+            root / record, signal, leads.get(record, ("MLII", "V1")), 360,
+            gains=200.0, comments=(f"# {people.get(record, '68 M 1960 2851 x1')}", "# Digoxin"),
+        )  # fmt: skip
+    return root
+
+
+def write_ecg_arrhythmia(root: Path, *, seed: int = 0) -> Path:
+    """Writes ecg-arrhythmia: the Challenge's headers in groups of groups, Chapman-Shaoxing's and Ningbo's."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    for number, (group, record) in enumerate(
+        (("01/010", "JS00001"), ("01/010", "JS00002"), ("10/103", "JS10646"), ("10/103", "JS10647"))
+    ):
+        write_wfdb(
+            root / "WFDBRecords" / group / record, fake_ecg(rng), layout="mat",
+            comments=(f"#Age: {('85', 'NaN')[number % 2]}", "#Sex: Male", "#Dx: 164889003,59118001,164934002",
+                      "#Rx: Unknown", "#Hx: Unknown", "#Sx: Unknown"),
+        )  # fmt: skip
+    return root
+
+
+def write_challenge_database(root: Path, database: str, *, records: int = 3, groups: bool = True) -> Path:
+    """Writes one database of the Challenge 2021 as its own folder, with or without the folders ``g1``."""
+    whole = write_cinc2021(root / "whole", records=records, databases=[database])
+    source = whole / "training" / database
+    for path in sorted((source / "g1").iterdir()):
+        folder = root / "g1" if groups else root
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / path.name)
+    for folder in (source / "g1", source, whole / "training", whole):
+        folder.rmdir()
+    return root
+
+
+MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def write_mimic_iv_ecg(root: Path, *, patients: int = 2, studies: int = 2, seed: int = 0) -> Path:
+    """Writes MIMIC-IV-ECG: ``record_list.csv``, aVF before aVL, shifted dates, one missing sample."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    rows = []
+    for patient in range(patients):
+        for study in range(studies):
+            subject, number = 10000032 + 1000 * patient, 40689238 + 10 * patient + study
+            path = f"files/p{str(subject)[:4]}/p{subject}/s{number}/{number}"
+            signal = fake_ecg(rng)[[STANDARD.index(lead) for lead in MIMIC_LEADS]]
+            signal[0, 7] = np.nan
+            write_wfdb(
+                root / path, signal, MIMIC_LEADS, gains=200.0, baseline=0, when="08:44:00 23/07/2180",
+                comments=(f"# <subject_id>: {subject}",),
+            )  # fmt: skip
+            rows.append([subject, number, number, f"2180-07-{23 + study} 08:44:00", path])
+    _write_table(root / "record_list.csv", ["subject_id", "study_id", "file_name", "ecg_time", "path"], rows)
+    return root
+
+
+CODE_15_COLUMNS = (
+    "exam_id", "age", "is_male", "nn_predicted_age", "1dAVb", "RBBB", "LBBB", "SB", "ST", "AF",
+    "patient_id", "death", "timey", "normal_ecg", "trace_file",
+)  # fmt: skip
+
+
+def write_code_15(root: Path, *, exams: int = 6, seed: int = 0) -> Path:
+    """Writes CODE-15 %: two HDF5 files in another order than the table, zeros around, a row too many.
+
+    Exams are normal, or have one finding, or neither; every third is seven seconds long.
+    """
+    import h5py
+
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    findings = ({"normal_ecg"}, {"AF", "RBBB"}, set())
+    rows, parts = [], ([], [])
+    for number in range(exams):
+        signal = fake_ecg(rng, seconds=(10, 10, 7)[number % 3], fs=400.0)
+        padded = np.zeros((4096, 12), dtype=np.float32)
+        before = (4096 - signal.shape[1]) // 2
+        padded[before : before + signal.shape[1]] = signal.T
+        parts[number % 2].append((1000 + number, padded))
+        row = dict.fromkeys(CODE_15_COLUMNS, "False") | dict.fromkeys(findings[number % 3], "True")
+        row |= {
+            "exam_id": 1000 + number, "age": 30 + number, "is_male": str(number % 2 == 0),
+            "patient_id": 500 + number // 2, "death": "", "timey": "",
+            "nn_predicted_age": "40.1", "trace_file": f"exams_part{number % 2}.hdf5",
+        }  # fmt: skip
+        rows.append([row[name] for name in CODE_15_COLUMNS])
+    _write_table(root / "exams.csv", CODE_15_COLUMNS, rows)
+    for part, content in enumerate(parts):
+        content = [*reversed(content), (0, np.zeros((4096, 12), dtype=np.float32))]
+        with h5py.File(root / f"exams_part{part}.hdf5", "w") as file:
+            file["exam_id"] = np.array([exam for exam, _ in content], dtype=np.int64)
+            file["tracings"] = np.stack([tracing for _, tracing in content])
+    return root
+
+
+def write_sph(root: Path, *, records: int = 4, seed: int = 0) -> Path:
+    """Writes SPH: ``metadata.csv``, a float16 array (12, samples) a recording, statements with modifiers."""
+    import h5py
+
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    (root / "records").mkdir(parents=True, exist_ok=True)
+    codes = ("1;1", "60+310;22", "146+362", "152;23")
+    rows = []
+    for number in range(1, records + 1):
+        signal = fake_ecg(rng, seconds=(10, 14)[number % 2])
+        with h5py.File(root / "records" / f"A{number:05d}.h5", "w") as file:
+            file["ecg"] = signal.astype(np.float16)
+        row = [f"A{number:05d}", codes[(number - 1) % len(codes)], f"S{(number + 1) // 2:05d}", 40 + number]
+        rows.append([*row, "MF"[number % 2], signal.shape[1], "2020-03-04"])
+    _write_table(root / "metadata.csv", ["ECG_ID", "AHA_Code", "Patient_ID", "Age", "Sex", "N", "Date"], rows)
+    return root
+
+
+def write_sums(root: Path, *, name: str = "SHA256SUMS.txt") -> Path:
+    """Writes the list of SHA-256 sums of every file below a folder, as PhysioNet does; returns the list."""
+    files = sorted(path for path in Path(root).rglob("*") if path.is_file() and path.name != name)
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.relative_to(root)}" for path in files]
+    (Path(root) / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Path(root) / name
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -129,7 +129,12 @@ def test_sources_lists_all_with_licence(capsys):
     assert [entry["name"] for entry in listed] == list(SOURCES)
     assert all(entry["licence"] and entry["citation"] for entry in listed)
     assert main(["sources"]) == 0
-    assert "patients not published" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "patients not published" in told
+    assert "    48 recordings of 47 people, 30 min; leads: 2 of II, V1, V2, V4, V5; 360 Hz\n" in told
+    assert "    $ wget -r -N -c -np https://physionet.org/files/mitdb/1.0.0/\n" in told
+    assert "layout: as documented at https://mimic.mit.edu/" in told
+    assert "layout: published files were read; checked against SHA256SUMS.txt" in told
 
 
 def test_size_and_dotted_options_make_one_encoder():

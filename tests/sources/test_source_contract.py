@@ -1,6 +1,8 @@
 """What every source promises, on a miniature of its layout; and that every source is in the union."""
 
 import inspect
+import re
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import get_args
@@ -15,23 +17,61 @@ from anylead.record import Record
 from anylead.sources import SOURCES, AnySource, Source
 from anylead.sources.cinc2020 import Cinc2020
 from anylead.sources.cinc2021 import Cinc2021
+from anylead.sources.code_15 import Code15
+from anylead.sources.cpsc2018 import Cpsc2018
+from anylead.sources.ecg_arrhythmia import EcgArrhythmia
 from anylead.sources.ecg_id import EcgId
 from anylead.sources.files import Files
+from anylead.sources.georgia import Georgia
+from anylead.sources.incartdb import Incartdb
 from anylead.sources.ludb import Ludb
+from anylead.sources.mimic_iv_ecg import MimicIvEcg
+from anylead.sources.mitdb import Mitdb
 from anylead.sources.ptb_xl import PtbXl
+from anylead.sources.ptbdb import Ptbdb
+from anylead.sources.sph import Sph
 from anylead.sources.synthetic import Synthetic
-from fake_trees import write_cinc2020, write_cinc2021, write_ecg_id, write_ludb, write_ptb_xl
+from fake_trees import (
+    write_challenge_database,
+    write_cinc2020,
+    write_cinc2021,
+    write_code_15,
+    write_ecg_arrhythmia,
+    write_ecg_id,
+    write_incartdb,
+    write_ludb,
+    write_mimic_iv_ecg,
+    write_mitdb,
+    write_ptb_xl,
+    write_ptbdb,
+    write_sph,
+)
 
 CASES = {
     "ptb-xl": (PtbXl(), write_ptb_xl),
     "ptb-xl at 100 Hz": (PtbXl(sampling_rate_hz=100), write_ptb_xl),
     "cinc2021": (Cinc2021(), write_cinc2021),
     "cinc2020": (Cinc2020(), write_cinc2020),
+    "cpsc-2018": (Cpsc2018(), partial(write_challenge_database, database="cpsc_2018")),
+    "georgia": (Georgia(), partial(write_challenge_database, database="georgia")),
+    "georgia without g1": (Georgia(), partial(write_challenge_database, database="georgia", groups=False)),
+    "ecg-arrhythmia": (EcgArrhythmia(), write_ecg_arrhythmia),
+    "ptbdb": (Ptbdb(), write_ptbdb),
+    "incartdb": (Incartdb(), write_incartdb),
+    "mitdb": (Mitdb(), write_mitdb),
+    "mimic-iv-ecg": (MimicIvEcg(), write_mimic_iv_ecg),
+    "code-15": (Code15(), write_code_15),
+    "sph": (Sph(), write_sph),
     "ludb": (Ludb(), write_ludb),
     "ecg-id": (EcgId(), write_ecg_id),
     "files": (Files(), write_cinc2021),
     "synthetic": (Synthetic(patients=3), lambda root: root),
 }
+
+WITHOUT_FILES = {"synthetic"}
+IN_HDF5 = {"code-15", "sph"}
+PARTLY_LABELLED = {"files", "ptbdb"}
+"""Any folder may hold some labels, and ptbdb tells why patients were admitted, which may be a finding."""
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda name: name.replace(" ", "-"))
@@ -69,6 +109,28 @@ def test_facts_are_stated(case):
     assert source.url.startswith("https://") or source.name in ("files", "synthetic")
 
 
+def test_a_published_data_set_states_its_size_and_how_its_layout_is_known(case):
+    source, _, _ = case
+    facts = source.facts
+    if source.url:
+        assert facts.size
+        assert facts.leads
+        assert "Hz" in facts.rate
+        assert (facts.layout_known_from == "documentation") == facts.layout_page.startswith("https://")
+        assert facts.layout_known_from != "unverified"
+
+
+def test_the_documented_table_lists_every_source():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for name, source in SOURCES.items():
+        (row,) = re.findall(rf"^\| \[?`{name}`.*$", page, re.M)
+        facts = source.facts
+        assert all(
+            part in row for part in (source.url, facts.size, facts.leads, facts.rate, facts.layout_page)
+        )
+        assert ("**no**" in row) == (bool(source.url) and source.patient_ids == "unknown")
+
+
 def test_options_go_to_plain_values_and_back(case):
     source, _, _ = case
     assert from_plain(type(source), to_plain(source)) == source
@@ -98,16 +160,15 @@ def test_labels_are_sorted_snomed_codes(case):
     for found in labels:
         assert list(found.codes) == sorted(set(found.codes))
         assert all(code.isdecimal() and len(code) >= 6 for code in found.codes)
-    # Any folder may hold some labels; only what is published as labelled is labelled throughout.
-    assert any(found.codes for found in labels) == (source.labelled or source.name == "files")
+    assert any(found.codes for found in labels) == (source.labelled or source.name in PARTLY_LABELLED)
 
 
 def test_scanning_reads_no_signal(case):
     source, root, refs = case
-    if source.name == "synthetic":
+    if source.name in WITHOUT_FILES:
         return
-    data = [path for path in root.rglob("*") if path.suffix in (".dat", ".mat")]
-    moved = [path.rename(path.with_suffix(".gone")) for path in data]
+    data = [path for path in root.rglob("*") if path.suffix in (".dat", ".mat", ".xyz", ".h5", ".hdf5")]
+    moved = [path.rename(path.with_name(f"{path.name}.gone")) for path in data]
     try:
         assert list(source.scan(root)) == list(refs)
         with pytest.raises(RecordFileError, match="cannot be read"):
@@ -119,7 +180,7 @@ def test_scanning_reads_no_signal(case):
 
 def test_a_broken_header_spoils_its_own_record_only(case):
     source, root, refs = case
-    if source.name == "synthetic":
+    if source.name in WITHOUT_FILES | IN_HDF5:
         return
     header = refs[1].path.with_name(f"{refs[1].path.name}.hea")
     content = header.read_bytes()

@@ -11,7 +11,7 @@ from anylead.cli.arguments import parse
 
 @dataclass(frozen=True, kw_only=True)
 class SourcesArguments:
-    """Lists the data sets that can be prepared: what they are, their licence, and how to cite them."""
+    """Lists the data sets that can be prepared: what they are, their licence, how to cite and to get them."""
 
     json: bool = False
     """Print them as JSON."""
@@ -36,6 +36,7 @@ def source_facts() -> list[dict[str, Any]]:
             "licence": source.licence,
             "patient_ids": source.patient_ids,
             "labelled": source.labelled,
+            **dataclasses.asdict(source.facts),
             "options": [f.name for f in dataclasses.fields(source)],  # type: ignore[arg-type]
             "citation": source.citation,
         }
@@ -49,11 +50,34 @@ def _paragraph(facts: dict[str, Any]) -> str:
         if facts["patient_ids"] == "known"
         else "patients not published: splits are by recording"
     )
+    size = "; ".join(filter(None, [facts["size"], _leads(facts["leads"]), facts["rate"]]))
     lines = [
         f"{facts['title']}{'  ' + facts['url'] if facts['url'] else ''}",
+        *([size] if size else []),
         f"licence {facts['licence']}; {patients}; {'labelled' if facts['labelled'] else 'no labels'}",
         *textwrap.wrap(facts["citation"], 100),
     ]
+    if facts["url"]:
+        lines.append(_layout(facts))
+    if facts["download"]:
+        lines.append(f"$ {facts['download']}")
     if facts["options"]:
         lines.append(f"options: {', '.join('--' + name.replace('_', '-') for name in facts['options'])}")
     return f"{facts['name']}\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def _leads(leads: str) -> str:
+    if not leads:
+        return ""
+    return f"lead {leads}" if leads == "I" else f"leads: {leads}" if "," in leads else f"{leads} leads"
+
+
+def _layout(facts: dict[str, Any]) -> str:
+    """How we know what the files look like, and whether they can be checked."""
+    known = {
+        "files": "layout: published files were read",
+        "documentation": f"layout: as documented at {facts['layout_page']}",
+        "unverified": "layout: unverified",
+    }
+    checked = f"; checked against {facts['checksums']}" if facts["checksums"] else "; no checksums to check"
+    return known[facts["layout_known_from"]] + checked

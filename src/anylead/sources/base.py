@@ -11,6 +11,25 @@ from anylead.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of a data set before one has it; empty where it is not known to us."""
+
+    size: str = ""
+    """How many recordings, of how many people, how long."""
+    leads: str = ""
+    rate: str = ""
+    """Sampling rate."""
+    download: str = ""
+    """The command that fetches it, for a POSIX shell."""
+    checksums: str = ""
+    """Published list of SHA-256 sums, a file in the folder of the data set; `prepare` checks against it."""
+    layout_known_from: Literal["files", "documentation", "unverified"] = "unverified"
+    """``files``: we have read published files; ``documentation``: only what `layout_page` says of them."""
+    layout_page: str = ""
+    """Where the layout is documented."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordRef:
     """One recording of a source that has been found but not read."""
 
@@ -27,6 +46,8 @@ class RecordRef:
     sex: Literal["F", "M"] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     """Whatever `load` and `labels` need besides the path."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Published checksums of its files, by suffix (``.dat``); see `anylead.sources.checksums`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +72,8 @@ class Source(ABC):
     patient_ids: ClassVar[Literal["known", "unknown"]]
     """Whether patient ids are published; where they are not, splits are by record and say so."""
     labelled: ClassVar[bool]
+    facts: ClassVar[Facts] = Facts()
+    """Size, leads, rate, download and how the layout is known."""
 
     @abstractmethod
     def scan(self, root: Path) -> Sequence[RecordRef]:

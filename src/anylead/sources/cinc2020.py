@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from anylead.record import Record
-from anylead.sources.base import Labels, RecordRef, Source
+from anylead.sources.base import Facts, Labels, RecordRef, Source
 from anylead.sources.snomed import CODES
 from anylead.sources.wfdb_tree import find_headers, header_or_none, load_wfdb, sort_labels
 
@@ -45,6 +45,12 @@ class Cinc2020(Source):
     )
     patient_ids: ClassVar[Literal["known", "unknown"]] = "unknown"
     labelled: ClassVar[bool] = True
+    facts: ClassVar[Facts] = Facts(
+        size="6,877 recordings, 6 to 60 s",
+        leads="12",
+        rate="500 Hz",
+        layout_known_from="files",
+    )
 
     def scan(self, root: Path) -> Sequence[RecordRef]:
         """Lists the recordings by number; see `Source.scan`.

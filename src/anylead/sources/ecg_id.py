@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from anylead.formats.wfdb_header import parse_when
 from anylead.record import Record
-from anylead.sources.base import Labels, RecordRef, Source
+from anylead.sources.base import Facts, Labels, RecordRef, Source
 from anylead.sources.wfdb_tree import find_headers, header_or_none, load_wfdb
 
 
@@ -29,6 +29,14 @@ class EcgId(Source):
     )
     patient_ids: ClassVar[Literal["known", "unknown"]] = "known"
     labelled: ClassVar[bool] = False
+    facts: ClassVar[Facts] = Facts(
+        size="310 recordings of 90 people, 20 s",
+        leads="I",
+        rate="500 Hz",
+        download="wget -r -N -c -np https://physionet.org/files/ecgiddb/1.0.0/",
+        checksums="SHA256SUMS.txt",
+        layout_known_from="files",
+    )
 
     def scan(self, root: Path) -> Sequence[RecordRef]:
         """Lists the recordings by person and number; see `Source.scan`.

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from anylead.errors import RecordFileError
 from anylead.formats.wfdb_header import parse_age, parse_sex
 from anylead.record import Record
-from anylead.sources.base import Labels, RecordRef, Source
+from anylead.sources.base import Facts, Labels, RecordRef, Source
 from anylead.sources.snomed import CODES
 from anylead.sources.wfdb_tree import load_wfdb, natural_key, sort_labels
 
@@ -88,6 +88,14 @@ class Ludb(Source):
     )
     patient_ids: ClassVar[Literal["known", "unknown"]] = "known"
     labelled: ClassVar[bool] = True
+    facts: ClassVar[Facts] = Facts(
+        size="200 recordings of 200 people, 10 s",
+        leads="12",
+        rate="500 Hz",
+        download="wget -r -N -c -np https://physionet.org/files/ludb/1.0.1/",
+        checksums="SHA256SUMS.txt",
+        layout_known_from="files",
+    )
 
     def scan(self, root: Path) -> Sequence[RecordRef]:
         """Lists the rows of the table by id; see `Source.scan`.

@@ -1,7 +1,6 @@
 """PTB-XL: 21,799 recordings of 18,869 patients, ten seconds, twelve leads."""
 
 import ast
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +10,9 @@ from typing import ClassVar, Literal
 from anylead.errors import RecordFileError
 from anylead.formats.wfdb_header import parse_age
 from anylead.record import Record
-from anylead.sources.base import Labels, RecordRef, Source
+from anylead.sources.base import Facts, Labels, RecordRef, Source
 from anylead.sources.snomed import CODES
+from anylead.sources.tables import read_refs
 from anylead.sources.wfdb_tree import load_wfdb, sort_labels
 
 TABLE = "ptbxl_database.csv"
@@ -65,6 +65,14 @@ class PtbXl(Source):
     )
     patient_ids: ClassVar[Literal["known", "unknown"]] = "known"
     labelled: ClassVar[bool] = True
+    facts: ClassVar[Facts] = Facts(
+        size="21,799 recordings of 18,869 patients, 10 s",
+        leads="12",
+        rate="500 and 100 Hz",
+        download="wget -r -N -c -np https://physionet.org/files/ptb-xl/1.0.3/",
+        checksums="SHA256SUMS.txt",
+        layout_known_from="files",
+    )
 
     sampling_rate_hz: Literal[500, 100] = 500
     """Which of the two copies to read: 500 Hz, or the publishers' own 100 Hz."""
@@ -76,15 +84,12 @@ class PtbXl(Source):
             RecordFileError: If the table is absent, lacks a column or has a row that cannot be understood, or
                 the folder of this sampling rate is absent.
         """
-        table, folder = root / TABLE, root / f"records{self.sampling_rate_hz}"
-        if not table.is_file():
-            raise RecordFileError(f"{root}: there is no {TABLE}; give the folder of PTB-XL that holds it.")
+        refs = read_refs(root, TABLE, lambda row: self._ref(root, row), what="PTB-XL that holds it")
+        folder = root / f"records{self.sampling_rate_hz}"
         if not folder.is_dir():
             raise RecordFileError(
                 f"{root}: there is no folder {folder.name}; download it or choose the other sampling rate."
             )
-        with table.open(newline="", encoding="utf-8") as file:
-            refs = [self._ref(root, line, row) for line, row in enumerate(csv.DictReader(file), start=2)]
         return sorted(refs, key=lambda ref: int(ref.record_id))
 
     def load(self, ref: RecordRef) -> Record:
@@ -98,24 +103,18 @@ class PtbXl(Source):
             [*_statements(ref.details["scp_codes"]), f"heart_axis:{axis}" if axis else ""], _LABELS
         )
 
-    def _ref(self, root: Path, line: int, row: Mapping[str, str]) -> RecordRef:
-        try:
-            age = row["age"].strip()
-            return RecordRef(
-                record_id=str(int(row["ecg_id"])),
-                path=root / row["filename_hr" if self.sampling_rate_hz == 500 else "filename_lr"],
-                patient_id=f"ptb-xl:{int(float(row['patient_id']))}",
-                recorded_at=datetime.fromisoformat(row["recording_date"]),
-                fold=int(row["strat_fold"]),
-                age_years=90.0 if age in ("300", "300.0") else parse_age(age),  # 300: older than 89
-                sex=_SEXES.get(row["sex"].removesuffix(".0")),
-                details={"scp_codes": row["scp_codes"], "heart_axis": (row["heart_axis"] or "").strip()},
-            )
-        except (KeyError, ValueError, AttributeError, TypeError) as error:
-            raise RecordFileError(
-                f"{root / TABLE}: line {line} cannot be understood ({type(error).__name__}: {error}); "
-                "use the table as published."
-            ) from error
+    def _ref(self, root: Path, row: Mapping[str, str]) -> RecordRef:
+        age = row["age"].strip()
+        return RecordRef(
+            record_id=str(int(row["ecg_id"])),
+            path=root / row["filename_hr" if self.sampling_rate_hz == 500 else "filename_lr"],
+            patient_id=f"ptb-xl:{int(float(row['patient_id']))}",
+            recorded_at=datetime.fromisoformat(row["recording_date"]),
+            fold=int(row["strat_fold"]),
+            age_years=90.0 if age in ("300", "300.0") else parse_age(age),  # 300: older than 89
+            sex=_SEXES.get(row["sex"].removesuffix(".0")),
+            details={"scp_codes": row["scp_codes"], "heart_axis": (row["heart_axis"] or "").strip()},
+        )
 
 
 def _statements(text: str) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from anylead.errors import AnyleadError
 from anylead.preparation import Preparation
 from anylead.sources.base import RecordRef, Source
+from anylead.sources.checksums import check_recording
 from anylead.store.quantise import quantise, recording_hash
 from anylead.store.shards import Rejection, ShardRow, write_shard
 
@@ -44,6 +45,7 @@ def _rows(
 
 
 def _row(source: Source, ref: RecordRef, preparation: Preparation) -> ShardRow:
+    check_recording(ref)
     record = preparation(source.load(ref))
     labels = source.labels(ref)
     missing = np.isnan(record.signal).any(axis=1)

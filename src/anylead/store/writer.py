@@ -18,6 +18,7 @@ from anylead.errors import StoreError
 from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
 from anylead.sources.base import RecordRef, Source
+from anylead.sources.checksums import attach_sums, check_tables, read_sums
 from anylead.store.layout import (
     FORMAT,
     INDEX,
@@ -47,12 +48,15 @@ class PrepareSummary:
     """Recordings that could not be used."""
     already: bool = False
     """Whether the store was there before."""
+    patients_known: bool = True
+    """Whether patient ids are published; where they are not, the splits are by recording."""
 
     def line(self) -> str:
         """Returns the last line a user sees."""
         verb = "already prepared" if self.already else "prepared"
         where = f" (see {REJECTED})" if self.rejected else ""
-        return f"{verb} {self.prepared}, rejected {self.rejected}{where}"
+        splits = "" if self.patients_known else "; patients are not published, so the splits are by recording"
+        return f"{verb} {self.prepared}, rejected {self.rejected}{where}{splits}"
 
 
 def write_store(
@@ -84,6 +88,8 @@ def write_store(
     Raises:
         StoreError: If the folder holds something else, no recording was found, an id occurs twice,
             or every recording was rejected.
+        RecordFileError: If the layout is not that of the data set, or a table is not the one whose checksum
+            was published.
         FileError: If the disk refuses; what is finished stays and the same call continues there.
         ConfigError: If the splits cannot be made.
     """
@@ -94,10 +100,14 @@ def write_store(
     if plan.begin(out) == "finished":
         counts = StoreManifest.read(out).counts
         return PrepareSummary(
-            store=out, prepared=counts["recordings"], rejected=counts["rejected"], already=True
+            store=out,
+            prepared=counts["recordings"],
+            rejected=counts["rejected"],
+            already=True,
+            patients_known=source.patient_ids == "known",
         )
     try:
-        refs = source.scan(root if root is not None else Path())
+        refs = _scan(source, root)
         _require_unique(refs, source, root)
         if split.use_folds:
             # Known before the first signal is read: nobody should wait an hour to hear it.
@@ -108,6 +118,15 @@ def write_store(
     chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
     _write_shards(source, chunks, preparation, out, jobs=jobs, progress=progress)
     return _finish(source, preparation, split, plan, out, shards=len(chunks))
+
+
+def _scan(source: Source, root: Path | None) -> Sequence[RecordRef]:
+    """Finds the recordings, with the checksums that were published for their files."""
+    if root is None:
+        return source.scan(Path())
+    sums = read_sums(root, source.facts.checksums)
+    check_tables(root, source.facts.checksums, sums)
+    return attach_sums(source.scan(root), root, sums)
 
 
 def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None) -> None:
@@ -233,7 +252,9 @@ def _finish(
     )
     write_json(out / MANIFEST, manifest.to_plain())
     (out / PREPARING).unlink(missing_ok=True)
-    return PrepareSummary(store=out, prepared=len(index), rejected=len(rejected))
+    return PrepareSummary(
+        store=out, prepared=len(index), rejected=len(rejected), patients_known=manifest.patients_known
+    )
 
 
 def _located(facts: pa.Table, shard: int) -> pa.Table:
