@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from anylead.errors import InputError, RecordFileError
+from anylead.formats.base import UNITS, Format, millivolts_per
 from anylead.formats.wfdb_header import SignalLine, WfdbHeader, read_header
 from anylead.leads import STANDARD_12, canonical_lead
 from anylead.record import Record
@@ -35,9 +36,6 @@ _BYTES_PER_SAMPLE: dict[int, Fraction] = {
 }
 """Uncompressed formats; the size of a compressed one (508, 516, 524) says nothing."""
 
-_MV_PER_UNIT = {"": 1.0, "mv": 1.0, "uv": 1e-3, "\u03bcv": 1e-3, "nv": 1e-6, "v": 1e3}
-"""Keys are case-folded, which makes the micro sign (U+00B5) a Greek mu (U+03BC)."""
-
 
 def header_path(path: Path) -> Path | None:
     """Returns the header of a record named with or without a suffix, or None if there is none."""
@@ -45,6 +43,11 @@ def header_path(path: Path) -> Path | None:
     if path.suffix.lower() in SUFFIXES:
         candidates.append(path.with_suffix(".hea"))
     return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """Says whether a header stands beside a file, or its name promises one; data files have no mark."""
+    return header_path(path) is not None or (path.is_file() and path.suffix.lower() in SUFFIXES)
 
 
 def read_wfdb(path: Path, *, counts_per_mv: float | None = None) -> Record:
@@ -142,10 +145,10 @@ def _millivolts_per_unit(
     flags: list[str] = []
     for line in header.signals:
         name = canonical_lead(line.name)
-        scale = 1.0 if calibrated else _MV_PER_UNIT.get(line.unit.casefold())
+        scale = 1.0 if calibrated else millivolts_per(line.unit or "mV")
         if scale is None and name in STANDARD_12:
             raise RecordFileError(
-                f"{header.path}: lead {name} is in '{line.unit}'; accepted units are mV, uV, µV, nV and V: "
+                f"{header.path}: lead {name} is in '{line.unit}'; accepted units are {UNITS}: "
                 "correct the header."
             )
         if scale is None:
@@ -184,3 +187,8 @@ def _stack(channels: Sequence[np.ndarray], scales: Sequence[float]) -> Float32[n
     for row, (channel, scale) in enumerate(zip(channels, scales, strict=True)):
         signal[row] = np.repeat(channel, samples // max(channel.size, 1)) * scale
     return signal
+
+
+FORMAT = Format(
+    name="WFDB (record.hea beside record.dat or record.mat)", recognises=recognises, read=read_wfdb
+)
