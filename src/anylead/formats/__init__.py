@@ -1,35 +1,110 @@
-"""Bytes to Record, one file format a file."""
+"""Bytes to Record, one file format a file. Adding one: its file, a line in `FORMATS`, one test."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from anylead.errors import RecordFileError
-from anylead.formats.wfdb import SUFFIXES, header_path, read_wfdb
+from anylead.formats import delimited, edf, hdf5, npy, parquet, wfdb
+from anylead.formats.base import HEAD_BYTES, Format
+from anylead.formats.unpack import is_packed, unpacked
 from anylead.record import Record
 
-__all__ = ["read"]
+__all__ = ["FORMATS", "read"]
+
+# Those that content gives away stand first, those that only a name tells last.
+FORMATS: tuple[Format, ...] = (
+    edf.FORMAT,
+    hdf5.FORMAT,
+    parquet.FORMAT,
+    npy.FORMAT,
+    delimited.FORMAT,
+    wfdb.FORMAT,
+)
+"""Every format that is read, in the order in which they are asked."""
 
 
-def read(path: str | Path) -> Record:
+def read(
+    path: str | Path,
+    *,
+    fs: float | int | None = None,
+    unit: str | None = None,
+    leads: Sequence[str] | str | None = None,
+) -> Record:
     """Reads one recording, by its content rather than its name.
 
     Args:
         path: A file. A WFDB record may be named by its header, by its data file or without a suffix.
+            ``file::item`` names one recording of a file that holds several. gzip and zip are unpacked.
+        fs: Sampling rate in Hz, of a file that does not say it (a table, an array).
+        unit: Unit of voltage, likewise.
+        leads: Names of the leads, likewise.
 
     Returns:
         The record in millivolts; missing samples are NaN, its id is the file's name.
 
     Raises:
         RecordFileError: If there is no such file, its content is unknown, or it is truncated, empty or
-            contradictory.
+            contradictory; or if something was given that the file says itself.
+        ConfigError: If the format needs a package that is not installed.
     """
-    path = Path(path)
-    if header_path(path) is not None or (path.is_file() and path.suffix.lower() in SUFFIXES):
-        return read_wfdb(path)
+    path, item = _split(Path(path))
+    described = {"fs": fs, "unit": unit, "leads": leads}
+    head = _head(path)
+    if not is_packed(head):
+        return _read(path, head, {**described, "item": item})
+    with unpacked(path, head, item) as (inner, left):
+        head = _head(inner)
+        if is_packed(head):
+            raise RecordFileError(f"{inner}: this is an archive in an archive; unpack the outer one first.")
+        return _read(inner, head, {**described, "item": left})
+
+
+def _read(path: Path, head: bytes, told: dict[str, Any]) -> Record:
+    chosen = next((candidate for candidate in FORMATS if candidate.recognises(head, path)), None)
+    if chosen is None:
+        raise _unknown(path)
+    given = {key: value for key, value in told.items() if value is not None}
+    unasked = sorted(set(given) - set(chosen.takes))
+    if unasked:
+        raise RecordFileError(
+            f"{path}: {', '.join(unasked)} was given, and a file of {chosen.name} says "
+            "it itself; leave it out."
+        )
+    return chosen.read(path, **given)
+
+
+def _split(path: Path) -> tuple[Path, str | None]:
+    """Returns the file and what follows ``::``, unless a file has the two colons in its own name."""
+    text = str(path)
+    if "::" not in text or path.exists():
+        return path, None
+    file, _, item = text.partition("::")
+    return Path(file), item
+
+
+def _head(path: Path) -> bytes:
+    """Returns the beginning of a file; nothing where there is none, as for a WFDB record without suffix."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return b""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecordFileError(
+            f"{path}: the file cannot be read ({reason}); give one that you may read."
+        ) from error
+
+
+def _unknown(path: Path) -> RecordFileError:
     if path.is_dir():
-        raise RecordFileError(f"{path}: this is a folder; give one recording, such as {path / 'record.hea'}.")
+        return RecordFileError(
+            f"{path}: this is a folder; give one recording, such as {path / 'record.hea'}."
+        )
     if not path.exists():
-        raise RecordFileError(f"{path}: there is no such file; give a recording, such as record.hea.")
-    raise RecordFileError(
-        f"{path}: the content is of no known format; WFDB records are read (record.hea beside record.dat "
-        "or record.mat)."
+        return RecordFileError(f"{path}: there is no such file; give a recording, such as record.hea.")
+    names = "; ".join(known.name for known in FORMATS)
+    return RecordFileError(
+        f"{path}: the content is of no known format; read are {names}; and gzip or zip of these."
     )
