@@ -5,14 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from anylead.errors import RecordFileError
-from anylead.formats import wfdb
+from anylead.formats import aecg, dicom, ishne, muse, philips, scp, wfdb
 from anylead.formats.base import HEAD_BYTES, Format
 from anylead.record import Record
 
 __all__ = ["FORMATS", "read"]
 
 # Those that content gives away stand first, those that only a name tells last.
-FORMATS: tuple[Format, ...] = (wfdb.FORMAT,)
+FORMATS: tuple[Format, ...] = (
+    dicom.FORMAT,
+    ishne.FORMAT,
+    aecg.FORMAT,
+    muse.FORMAT,
+    philips.FORMAT,
+    scp.FORMAT,
+    wfdb.FORMAT,
+)
 """Every format that is read, in the order in which they are asked."""
 
 
