@@ -1,5 +1,6 @@
 """Damaged hospital files: a record that is one, or one of our errors; nothing else, nothing unbounded."""
 
+import re
 import tracemalloc
 import warnings
 
@@ -15,6 +16,8 @@ pytest.importorskip("ecgdatakit")
 pytest.importorskip("pydicom")
 
 CASES = 60
+NUMBERS = [b"0", b"-1", b"1e300", b"999999999999", b"nan", b"inf", b"", b"0.5", b"1e-320"]
+"""What stands in place of a number that an XML states."""
 MAXIMUM_BYTES = 64 * 2**20
 """Of files of some 10 kB; the record of one is 2 kB."""
 
@@ -35,7 +38,7 @@ def valid(name: str, folder) -> bytes:
 
 
 def damaged(content: bytes, random: np.random.Generator) -> bytes:
-    """Returns the content with bytes changed, removed, doubled or cut off."""
+    """Returns the content with bytes changed, removed, doubled or cut off, or another number."""
     data = bytearray(content)
     for _ in range(random.integers(1, 6)):
         place, kind = int(random.integers(len(data))), random.integers(6)
@@ -45,6 +48,9 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
             data[place : place + 4] = random.choice(
                 [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"9999"]
             )
+        elif kind == 4 and (numbers := list(re.finditer(rb'(?<=[">])-?[0-9][0-9.]*(?=["<])', data))):
+            number = numbers[random.integers(len(numbers))]
+            data[number.start() : number.end()] = random.choice(NUMBERS)
         elif kind == 4:
             del data[place : place + int(random.integers(1, 20))]
         else:

@@ -1,8 +1,9 @@
 """SCP-ECG, HL7 aECG, GE MUSE, Philips Sierra and ISHNE: the values, names and people of hand-built files.
 
 Independent here is the writing: `clinical_files` builds each file from its published layout and knows nothing
-of the package that decodes it. No file comes from a device. The compressed Philips file and the ISHNE file
-were also read by `sierraecg` 0.4.0 and `ishneholterlib` 2020.5.29, with the same values.
+of the package that decodes it. No file here comes from a device. The compressed Philips file and the ISHNE
+file were also read by `sierraecg` 0.4.0 and `ishneholterlib` 2020.5.29, with the same values; `docs/data.md`
+says which published files of devices were read once by hand.
 """
 
 import re
@@ -335,6 +336,13 @@ def test_scp_refuses_a_large_file(tmp_path, monkeypatch):
     monkeypatch.setattr(scp_module, "MAXIMUM_SCP_BYTES", 100)
     with pytest.raises(RecordFileError, match=r"an SCP-ECG record of up to 100 is read"):
         read_scp(save(tmp_path, scp(COUNTS)))
+
+
+def test_scp_leads_counted_from_zero_are_read(tmp_path):
+    counted = scp(COUNTS, starts=dict.fromkeys(COUNTS, 0), ends=dict.fromkeys(COUNTS, 50))
+    record = read_scp(save(tmp_path, counted))
+    assert (record.samples, record.flags) == (50, ("counted_from_zero",))
+    expect(record, COUNTS, 0.0025)
 
 
 def test_scp_flags_a_wrong_checksum(tmp_path):
