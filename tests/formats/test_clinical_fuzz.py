@@ -1,5 +1,9 @@
-"""Damaged hospital files: a record that is one, or one of our errors; nothing else, nothing unbounded."""
+"""Damaged hospital files: a record that is one, or one of our errors; nothing else, nothing unbounded.
 
+`ANYLEAD_FUZZ_CASES` sets how many cases a format has.
+"""
+
+import os
 import re
 import tracemalloc
 import warnings
@@ -15,7 +19,7 @@ from clinical_files import aecg, dicom_group, ishne, muse, philips, scp, some_co
 pytest.importorskip("ecgdatakit")
 pytest.importorskip("pydicom")
 
-CASES = 60
+CASES = int(os.environ.get("ANYLEAD_FUZZ_CASES", "40"))
 NUMBERS = [b"0", b"-1", b"1e300", b"999999999999", b"nan", b"inf", b"", b"0.5", b"1e-320"]
 """What stands in place of a number that an XML states."""
 MAXIMUM_BYTES = 64 * 2**20

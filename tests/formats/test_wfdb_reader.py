@@ -225,11 +225,6 @@ class TestRefused:
         with pytest.raises(RecordFileError, match="no channel is in volts"):
             read(path)
 
-    def test_several_segments(self, tmp_path):
-        (tmp_path / "r.hea").write_text("r/2 1 500 200\nr1 100\nr2 100\n")
-        with pytest.raises(RecordFileError, match="the record has 2 segments"):
-            read(tmp_path / "r")
-
     def test_frames_that_do_not_divide(self, tmp_path):
         (tmp_path / "r.hea").write_text(
             "r 2 100 10\nr.dat 16x2 1000/mV 16 0 0 0 0 I\nr.dat 16x3 1000/mV 16 0 0 0 0 II\n"

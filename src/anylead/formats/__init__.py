@@ -5,8 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from anylead.errors import RecordFileError
-from anylead.formats import aecg, dicom, ishne, muse, philips, scp, wfdb
+from anylead.formats import (
+    aecg,
+    delimited,
+    dicom,
+    edf,
+    hdf5,
+    ishne,
+    muse,
+    npy,
+    parquet,
+    philips,
+    scp,
+    wfdb,
+)
 from anylead.formats.base import HEAD_BYTES, Format
+from anylead.formats.unpack import is_packed, unpacked
 from anylead.record import Record
 
 __all__ = ["FORMATS", "read"]
@@ -19,6 +33,11 @@ FORMATS: tuple[Format, ...] = (
     muse.FORMAT,
     philips.FORMAT,
     scp.FORMAT,
+    edf.FORMAT,
+    hdf5.FORMAT,
+    parquet.FORMAT,
+    npy.FORMAT,
+    delimited.FORMAT,
     wfdb.FORMAT,
 )
 """Every format that is read, in the order in which they are asked."""
@@ -35,7 +54,7 @@ def read(
 
     Args:
         path: A file. A WFDB record may be named by its header, by its data file or without a suffix.
-            ``file::item`` names one recording of a file that holds several.
+            ``file::item`` names one recording of a file that holds several. gzip and zip are unpacked.
         fs: Sampling rate in Hz, of a file that does not say it (a table, an array).
         unit: Unit of voltage, likewise.
         leads: Names of the leads, likewise.
@@ -49,11 +68,18 @@ def read(
         ConfigError: If the format needs a package that is not installed.
     """
     path, item = _split(Path(path))
-    return _read(path, {"fs": fs, "unit": unit, "leads": leads, "item": item})
-
-
-def _read(path: Path, told: dict[str, Any]) -> Record:
+    described = {"fs": fs, "unit": unit, "leads": leads}
     head = _head(path)
+    if not is_packed(head):
+        return _read(path, head, {**described, "item": item})
+    with unpacked(path, head, item) as (inner, left):
+        head = _head(inner)
+        if is_packed(head):
+            raise RecordFileError(f"{inner}: this is an archive in an archive; unpack the outer one first.")
+        return _read(inner, head, {**described, "item": left})
+
+
+def _read(path: Path, head: bytes, told: dict[str, Any]) -> Record:
     chosen = next((candidate for candidate in FORMATS if candidate.recognises(head, path)), None)
     if chosen is None:
         raise _unknown(path)
@@ -98,4 +124,6 @@ def _unknown(path: Path) -> RecordFileError:
     if not path.exists():
         return RecordFileError(f"{path}: there is no such file; give a recording, such as record.hea.")
     names = "; ".join(known.name for known in FORMATS)
-    return RecordFileError(f"{path}: the content is of no known format; read are {names}.")
+    return RecordFileError(
+        f"{path}: the content is of no known format; read are {names}; and gzip or zip of these."
+    )

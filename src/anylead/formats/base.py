@@ -4,7 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float32
+
 from anylead.errors import ConfigError, RecordFileError
+from anylead.leads import STANDARD_12
 from anylead.record import Record
 
 HEAD_BYTES = 4096
@@ -37,6 +41,28 @@ class Format:
 def millivolts_per(unit: str) -> float | None:
     """Returns how many millivolts a unit is, in any spelling of `UNITS`; None if it is no voltage."""
     return _MV_PER_UNIT.get(unit.strip().casefold())
+
+
+def volts_scale(path: Path, lead: str, unit: str) -> float | None:
+    """Returns the millivolts of a channel's unit, None if it is no voltage and so no ECG lead.
+
+    Raises:
+        RecordFileError: If a standard lead is in such a unit.
+    """
+    scale = millivolts_per(unit)
+    if scale is None and lead in STANDARD_12:
+        raise RecordFileError(
+            f"{path}: lead {lead} is in '{unit}'; accepted units are {UNITS}: correct the header."
+        )
+    return scale
+
+
+def to_float32(values: np.ndarray) -> Float32[np.ndarray, "..."]:
+    """Returns values in single precision, NaN for what is not finite or does not fit."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        signal = np.asarray(values).astype(np.float32)
+    signal[~np.isfinite(signal)] = np.nan
+    return signal
 
 
 def missing_package(path: Path, what: str, package: str) -> ConfigError:

@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from anylead.errors import InputError, RecordFileError
-from anylead.formats.base import UNITS, Format, millivolts_per
+from anylead.formats.base import Format, check_values, volts_scale
 from anylead.formats.wfdb_header import SignalLine, WfdbHeader, read_header
-from anylead.leads import STANDARD_12, canonical_lead
+from anylead.formats.wfdb_segments import read_segments
+from anylead.leads import canonical_lead
 from anylead.record import Record
 
 SUFFIXES = (".hea", ".dat", ".mat")
@@ -56,7 +57,8 @@ def read_wfdb(path: Path, *, counts_per_mv: float | None = None) -> Record:
     A channel in a unit that is not a voltage is left out and flagged ``not_voltage:<name>``; a standard lead
     in such a unit is refused. A lead whose header gives no gain is read at WFDB's default of 200 per unit and
     flagged ``uncalibrated:<name>``. Channels with several samples a frame keep them all; slower channels of
-    the same record are repeated, as in WFDB's high-resolution mode.
+    the same record are repeated, as in WFDB's high-resolution mode. The segments of a record of several are
+    joined; what a lead misses of them is NaN.
 
     Args:
         path: The record, with or without a suffix.
@@ -71,6 +73,13 @@ def read_wfdb(path: Path, *, counts_per_mv: float | None = None) -> Record:
             f"{path}: there is no header {path.with_suffix('.hea').name} beside it; add it."
         )
     header = read_header(hea)
+    if header.parts:
+        return read_segments(header, lambda segment: _read_one(read_header(segment), counts_per_mv))
+    return _read_one(header, counts_per_mv)
+
+
+def _read_one(header: WfdbHeader, counts_per_mv: float | None) -> Record:
+    """Reads a record of one segment."""
     _check(header)
     scales, flags = _millivolts_per_unit(header, calibrated=counts_per_mv is not None)
     channels = _decode(header, counts_per_mv)
@@ -81,22 +90,21 @@ def read_wfdb(path: Path, *, counts_per_mv: float | None = None) -> Record:
             signal=_stack([channels[i] for i in kept], [scales[i] or 0.0 for i in kept]),
             leads=tuple(header.signals[i].name for i in kept),
             sampling_rate_hz=header.sampling_rate_hz * frame,
-            record_id=hea.stem,
+            record_id=header.path.stem,
             recorded_at=header.recorded_at,
             age_years=header.age_years,
             sex=header.sex,
             flags=flags,
         )
     except InputError as error:
-        raise RecordFileError(f"{hea}: {error}") from error
+        raise RecordFileError(f"{header.path}: {error}") from error
 
 
 def _check(header: WfdbHeader) -> None:
     """Refuses what has no signal to decode, before anything is allocated for it."""
-    if header.segments > 1:
+    if header.parts:
         raise RecordFileError(
-            f"{header.path}: the record has {header.segments} segments; records of one segment are read: "
-            "read the segments one by one."
+            f"{header.path}: a segment has {header.segments} segments of its own; segments of one are read."
         )
     if not header.signals or header.samples == 0:
         raise RecordFileError(
@@ -126,9 +134,10 @@ def _check_size(header: WfdbHeader, file: str, lines: Sequence[SignalLine]) -> N
             f"{header.path}: its data file {file} cannot be read ({error.strerror}); put it beside it."
         ) from error
     per_sample = _BYTES_PER_SAMPLE.get(lines[0].format)
-    if per_sample is None:
-        return
     samples = max(header.samples or 0, 1) * sum(line.samples_per_frame for line in lines)
+    if per_sample is None:
+        check_values(header.path, samples)
+        return
     needed = lines[0].byte_offset + ceil(samples * per_sample)
     if size < needed:
         raise RecordFileError(
@@ -145,12 +154,7 @@ def _millivolts_per_unit(
     flags: list[str] = []
     for line in header.signals:
         name = canonical_lead(line.name)
-        scale = 1.0 if calibrated else millivolts_per(line.unit or "mV")
-        if scale is None and name in STANDARD_12:
-            raise RecordFileError(
-                f"{header.path}: lead {name} is in '{line.unit}'; accepted units are {UNITS}: "
-                "correct the header."
-            )
+        scale = 1.0 if calibrated else volts_scale(header.path, name, line.unit or "mV")
         if scale is None:
             flags.append(f"not_voltage:{name}")
         elif line.gain == 0 and not calibrated:

@@ -21,8 +21,8 @@ DEFAULT_RATE_HZ = 250.0
 """What a header without a sampling rate means."""
 
 _RECORD_LINE = re.compile(
-    r"(?P<name>[^\s/]+)(?:/(?P<segments>\d+))?\s+(?P<signals>\d+)"
-    r"(?:\s+(?P<rate>\d*\.?\d+(?:[eE][+-]?\d+)?)(?:/\S*)?(?:\s+(?P<samples>\d+)(?P<when>\s.*)?)?)?\s*"
+    r"(?P<name>[^\s/]+)(?:/(?P<segments>\d{1,9}))?\s+(?P<signals>\d{1,9})"
+    r"(?:\s+(?P<rate>\d*\.?\d+(?:[eE][+-]?\d+)?)(?:/\S*)?(?:\s+(?P<samples>\d{1,18})(?P<when>\s.*)?)?)?\s*"
 )
 _FORMAT = re.compile(r"(?P<format>\d+)(?:x(?P<frame>\d+))?(?::\d+)?(?:\+(?P<offset>\d+))?")
 _GAIN = re.compile(r"(?P<gain>[+-]?[\d.]+(?:[eE][+-]?\d+)?)?(?:\([+-]?\d+\))?(?:/(?P<unit>\S+))?")
@@ -59,6 +59,8 @@ class WfdbHeader:
     record_name: str
     segments: int
     """1 for an ordinary record."""
+    parts: tuple[tuple[str, int], ...]
+    """Name and samples of each segment of a multi-segment record, which has no signals of its own."""
     signals: tuple[SignalLine, ...]
     sampling_rate_hz: float
     """Frames per second."""
@@ -113,8 +115,10 @@ def read_header(path: Path) -> WfdbHeader:
             f"{path}: this is not a WFDB header; its first line must be: name, leads, Hz, samples."
         )
     count, segments = int(match["signals"]), int(match["segments"] or 1)
-    signals = () if segments > 1 else tuple(_signal_line(path, line) for line in described[1 : count + 1])
-    if segments == 1 and len(signals) < count:
+    joined = match["segments"] is not None
+    parts = tuple(_segment_line(path, line) for line in described[1 : segments + 1]) if joined else ()
+    signals = () if joined else tuple(_signal_line(path, line) for line in described[1 : count + 1])
+    if not joined and len(signals) < count:
         raise RecordFileError(
             f"{path}: the header announces {count} leads and describes {len(signals)}; is it cut off?"
         )
@@ -122,6 +126,7 @@ def read_header(path: Path) -> WfdbHeader:
         path=path,
         record_name=match["name"],
         segments=segments,
+        parts=parts,
         signals=signals,
         sampling_rate_hz=float(match["rate"] or DEFAULT_RATE_HZ),
         samples=int(match["samples"]) if match["samples"] else None,
@@ -155,6 +160,16 @@ def _signal_line(path: Path, line: str) -> SignalLine:
         unit=scale["unit"] or "",
         name=parts[8],
     )
+
+
+def _segment_line(path: Path, line: str) -> tuple[str, int]:
+    name, _, samples = line.partition(" ")
+    try:
+        return name, int(samples.split()[0])
+    except (IndexError, ValueError) as error:
+        raise RecordFileError(
+            f"{path}: the segment line '{line}' is not: name, samples; correct it."
+        ) from error
 
 
 def parse_when(text: str) -> datetime | None:
