@@ -127,6 +127,12 @@ def test_aecg_flags_a_second_series(tmp_path):
     expect(record, COUNTS, 0.0025)
 
 
+def test_aecg_beats_left_out_are_no_series(tmp_path):
+    text = aecg(COUNTS)
+    first, beats, last = re.split(r"(<derivation>.*</derivation>)", text, flags=re.DOTALL)
+    assert read_aecg(save(tmp_path, first + beats + beats + last)).flags == ()
+
+
 def test_aecg_without_a_unit_is_refused(tmp_path):
     with pytest.raises(RecordFileError, match=r"lead I has no usable scale .*accepted units are mV"):
         read_aecg(save(tmp_path, aecg(COUNTS, unit="")))
@@ -262,6 +268,11 @@ def test_philips_refuses_compressed_leads_that_explode(tmp_path, monkeypatch):
     payload = struct.pack("<ihh", len(body), 0, 0) + body
     with pytest.raises(RecordFileError, match=r"grow beyond 300000 bytes"):
         read_philips(save(tmp_path, philips(COUNTS, compressed=True, payload=payload)))
+
+
+def test_philips_leads_that_are_not_compressed_are_not_taken_for_it(tmp_path):
+    text = philips(COUNTS, compressed=False).replace('"False"', '"False" compressmethod="XLI"')
+    expect(read_philips(save(tmp_path, text)), COUNTS, 0.005)
 
 
 def test_philips_refuses_a_chunk_of_no_size(tmp_path):

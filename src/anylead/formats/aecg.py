@@ -36,7 +36,7 @@ def read_aecg(path: Path) -> Record:
         parsed = HL7aECGParser().parse(path)
         rate = float(parsed.raw_metadata["rhythm_time"]["sampling_rate_exact"])
         channels, flags = channels_of(path, parsed.leads)
-    if any("only the first is read" in message and "beat" not in message for message in heard):
+    if any("rhythm series" in message and "only the first is read" in message for message in heard):
         flags += ("series_left_out",)
     return record_of(path, parsed, channels, sampling_rate_hz=rate, flags=flags)
 

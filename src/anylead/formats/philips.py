@@ -26,6 +26,7 @@ MAXIMUM_XLI_BYTES = 4 * 2**20
 """Of decompressed data: twelve leads of three minutes at 1,000 Hz."""
 
 _XLI_HEADER_BYTES = 8
+_SAYS_NO = ("false", "no", "f", "0")
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -63,7 +64,8 @@ def _check_announced(path: Path, root: "Element") -> None:
                     "check the file."
                 )
     for element in root.iter("parsedwaveforms"):
-        if "XLI" in (element.get("compression", "") + element.get("compressmethod", "")).upper():
+        method = element.get("compression") or element.get("compressmethod") or ""
+        if method.upper() == "XLI" and element.get("compressflag", "").lower() not in _SAYS_NO:
             _check_xli(path, b64decode("".join((element.text or "").split())))
 
 
