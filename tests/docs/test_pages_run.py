@@ -8,7 +8,7 @@ from anylead.cli import arguments, main
 from doc_pages import DOCS, ROOT, anylead_commands, blocks, run_page
 
 FIRST = DOCS / "index.md"
-RUN = [*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "extending.md"]
+RUN = [*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "extending.md", DOCS / "data.md"]
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 

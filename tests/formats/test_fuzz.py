@@ -98,6 +98,13 @@ def damaged(content, rng):
     return bytes(damaged)
 
 
+def read_or_error(path):
+    try:
+        return read(path)
+    except AnyleadError as error:
+        return error
+
+
 def check(record):
     assert record.signal.dtype == np.float32
     assert record.signal.shape == (len(record.leads), record.samples)
@@ -113,11 +120,12 @@ def test_a_damaged_file_is_a_record_or_one_of_our_errors(tmp_path, name):
         hit = list(files)[int(rng.integers(len(files)))] if case else None
         for file, content in files.items():
             (tmp_path / file).write_bytes(damaged(content, rng) if file == hit else content)
-        try:
-            check(read(first))
-        except AnyleadError as error:
-            assert case, f"the undamaged file is refused: {error}"
-            assert "\n" not in str(error), error
+        outcome = read_or_error(first)
+        if isinstance(outcome, AnyleadError):
+            assert case, f"the undamaged file is refused: {outcome}"
+            assert "\n" not in str(outcome)
+        else:
+            check(outcome)
 
 
 def test_every_format_is_damaged():

@@ -80,7 +80,7 @@ class TestRefused:
     def test_another_layout(self, tmp_path):
         with h5py.File(tmp_path / "r.hdf5", "w") as file:
             file.create_dataset("ecg", data=np.zeros((12, 100)))
-        with pytest.raises(RecordFileError, match=r"the file holds ecg; the layout of CODE-15 % is read"):
+        with pytest.raises(RecordFileError, match=r"the file holds 'ecg'; the layout of CODE-15 % is read"):
             read(tmp_path / "r.hdf5")
 
     def test_ids_that_do_not_match(self, tmp_path):

@@ -109,3 +109,10 @@ def test_a_signal_line_without_a_format_is_refused(tmp_path):
 def test_an_absent_header_is_refused(tmp_path):
     with pytest.raises(RecordFileError, match="the header cannot be read"):
         read_header(tmp_path / "absent.hea")
+
+
+def test_a_header_with_null_bytes_is_no_header(tmp_path):
+    """Found by damaging files: no path may hold them."""
+    (tmp_path / "r.hea").write_bytes(b"r 1 500 100\nr\0.dat 16 1000/mV 16 0 0 0 0 I\n")
+    with pytest.raises(RecordFileError, match="this is not a WFDB header"):
+        read_header(tmp_path / "r.hea")

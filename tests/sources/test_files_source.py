@@ -80,3 +80,13 @@ def test_a_table_without_its_columns_is_refused(folder, table):
 def test_a_table_of_other_recordings_is_refused(folder, table):
     with pytest.raises(RecordFileError, match="names none of the 3 recordings; its record_id must be a path"):
         table("record_id,labels\na2.hea,1\n").scan(folder)
+
+
+def test_segments_are_not_recordings_of_their_own(tmp_path):
+    """Read twice, and as two patients, a recording would be on both sides of a split."""
+    ecg = fake_ecg(np.random.default_rng(0), seconds=2)
+    for name, start in (("a", 0), ("b", 500)):
+        write_wfdb(tmp_path / name, ecg[:2, start : start + 500], ["I", "II"])
+    (tmp_path / "whole.hea").write_text("whole/2 2 500 1000\na 500\nb 500\n")
+    (ref,) = Files().scan(tmp_path)
+    np.testing.assert_allclose(Files().load(ref).signal, ecg[:2], atol=1e-6)

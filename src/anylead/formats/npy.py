@@ -59,9 +59,9 @@ def _array(path: Path) -> np.ndarray:
                     f"{dtype}; numbers are read, at least one, and all of them must be there."
                 )
         return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError, RecursionError, OverflowError) as error:
-        if isinstance(error, RecordFileError):
-            raise
+    except RecordFileError:
+        raise
+    except Exception as error:  # numpy parses the header as Python, and raises whatever that stumbles over
         raise RecordFileError(f"{path}: the array cannot be read ({error}); save it again.") from error
 
 

@@ -57,4 +57,4 @@ def _is_index(column: str) -> bool:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return ", ".join(map(repr, names[:12])) + (", ..." if len(names) > 12 else "")

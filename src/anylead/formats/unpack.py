@@ -196,4 +196,4 @@ def _add_sidecar(path: Path, inner: Path) -> None:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") if names else "none"
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "") if names else "none"

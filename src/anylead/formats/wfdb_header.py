@@ -110,7 +110,7 @@ def read_header(path: Path) -> WfdbHeader:
     comments = tuple(line.lstrip("#").strip() for line in lines if line.startswith("#"))
     described = [line for line in lines if not line.startswith("#")]
     match = _RECORD_LINE.fullmatch(described[0]) if described else None
-    if match is None:
+    if match is None or any("\0" in line for line in described):
         raise RecordFileError(
             f"{path}: this is not a WFDB header; its first line must be: name, leads, Hz, samples."
         )

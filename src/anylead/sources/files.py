@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from anylead.errors import RecordFileError
+from anylead.formats.wfdb_header import WfdbHeader
 from anylead.record import Record
 from anylead.sources.base import Labels, RecordRef, Source
 from anylead.sources.wfdb_tree import find_headers, header_or_none, load_wfdb, sort_labels
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Files(Source):
     """Every WFDB record in a folder and the folders below it; its id is its path without suffix.
+
+    The segments of a multi-segment record are that one record, not further ones.
 
     Labels are the SNOMED CT codes of the header's Dx comment, or those of a table. Without a table nobody
     knows the patients, so each recording counts as one. A recording without a code is unlabelled, not
@@ -43,9 +46,12 @@ class Files(Source):
         Raises:
             RecordFileError: If there is no record, or the table is absent, lacks a column or names no record.
         """
-        headers = find_headers(root, "**/*.hea", what="WFDB records")
+        headers = {path: header_or_none(path) for path in find_headers(root, "**/*.hea", what="WFDB records")}
+        segments = {
+            path.with_name(f"{part}.hea") for path, one in headers.items() if one for part, _ in one.parts
+        }
         table = None if self.labels_csv is None else _read_table(self.labels_csv)
-        refs = [_ref(root, header, table) for header in headers]
+        refs = [_ref(root, path, one, table) for path, one in headers.items() if path not in segments]
         if table is not None:
             _compare(self.labels_csv, table, {ref.record_id for ref in refs})
         return refs
@@ -59,8 +65,9 @@ class Files(Source):
         return sort_labels(re.split(r"[;|,]", ref.details["labels"]))
 
 
-def _ref(root: Path, path: Path, table: Mapping[str, tuple[str, str]] | None) -> RecordRef:
-    header = header_or_none(path)
+def _ref(
+    root: Path, path: Path, header: WfdbHeader | None, table: Mapping[str, tuple[str, str]] | None
+) -> RecordRef:
     record_id = path.relative_to(root).with_suffix("").as_posix()
     labels, patient = (header.fields.get("dx", "") if header else ""), ""
     if table is not None:
