@@ -92,10 +92,15 @@ def test_leads_go_by_name_whatever_their_order(tmp_path, name):
     expect(read(save(tmp_path, content)), COUNTS, WRITTEN[name][1])
 
 
-def test_a_missing_package_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ecgdatakit.parsing.parsers.scp_ecg", None)
-    with pytest.raises(ConfigError, match=r"SCP-ECG is read with ecgdatakit, which is not installed"):
-        read_scp(save(tmp_path, scp(COUNTS)))
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_missing_package_is_named(tmp_path, monkeypatch, name):
+    path = save(tmp_path, WRITTEN[name][0])
+    for parser in ("hl7_aecg", "ge_muse_xml", "sierra_xml", "ishne_holter", "scp_ecg"):
+        monkeypatch.setitem(sys.modules, f"ecgdatakit.parsing.parsers.{parser}", None)
+    with pytest.raises(
+        ConfigError, match=r"is read with ecgdatakit, which is not installed; install anylead"
+    ):
+        read(path)
 
 
 @pytest.mark.parametrize("name", [name for name in WRITTEN if name != "ishne"])

@@ -5,13 +5,14 @@ elements; a twelve-lead object from an electrocardiograph, which `pydicom` bring
 ways: ours, `pydicom`'s own scaling and `ecgdatakit`.
 """
 
+import sys
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from anylead.errors import RecordFileError
+from anylead.errors import ConfigError, RecordFileError
 from anylead.formats import read
 from anylead.formats.dicom import read_dicom
 from anylead.leads import STANDARD_12
@@ -234,4 +235,11 @@ def test_a_deflated_object_is_refused_before_it_is_inflated(path):
 def test_an_object_that_is_none_is_refused(path):
     path.write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00" + b"\xff" * 3)
     with pytest.raises(RecordFileError, match=r"pydicom cannot decode this as DICOM"):
+        read(path)
+
+
+def test_a_missing_package_is_named(path, monkeypatch):
+    write_dicom(path, dicom_group(COUNTS))
+    monkeypatch.setitem(sys.modules, "pydicom.filereader", None)
+    with pytest.raises(ConfigError, match=r"DICOM is read with pydicom, which is not installed"):
         read(path)

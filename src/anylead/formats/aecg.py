@@ -8,7 +8,7 @@ Source: ANSI/HL7 V3 ECG, R1-2004 (PORT_MT020001).
 
 from pathlib import Path
 
-from anylead.formats.base import Format
+from anylead.formats.base import Format, missing_package
 from anylead.formats.clinical_xml import check_xml, root_element
 from anylead.formats.decoding import decoding
 from anylead.formats.ecgdatakit_record import channels_of, record_of
@@ -29,10 +29,12 @@ def read_aecg(path: Path) -> Record:
         RecordFileError: If it is malformed, declares entities, or has no lead with a scale in volts.
         ConfigError: If `ecgdatakit` is not installed.
     """
+    try:
+        from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
+    except ImportError as error:
+        raise missing_package(path, "HL7 aECG", "ecgdatakit") from error
     check_xml(path)
     with decoding(path, "HL7 aECG", "ecgdatakit") as heard:
-        from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
-
         parsed = HL7aECGParser().parse(path)
         rate = float(parsed.raw_metadata["rhythm_time"]["sampling_rate_exact"])
         channels, flags = channels_of(path, parsed.leads)

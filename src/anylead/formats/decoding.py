@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anylead.errors import AnyleadError, RecordFileError
-from anylead.formats.base import missing_package
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -26,7 +25,6 @@ def decoding(path: Path, what: str, package: str) -> Iterator[list[str]]:
 
     Raises:
         RecordFileError: If the package raises anything.
-        ConfigError: If it is not installed.
     """
     heard: list[str] = []
     try:
@@ -35,8 +33,6 @@ def decoding(path: Path, what: str, package: str) -> Iterator[list[str]]:
             yield heard
     except AnyleadError:
         raise
-    except ImportError as error:
-        raise missing_package(path, what, package) from error
     except Exception as error:  # a parser raises whatever it stumbles over
         reason = " ".join(str(error).split())[:300]
         raise RecordFileError(

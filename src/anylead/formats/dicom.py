@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from anylead.errors import InputError, RecordFileError
-from anylead.formats.base import UNITS, Format, check_values, millivolts_per
+from anylead.formats.base import UNITS, Format, check_values, millivolts_per, missing_package
 from anylead.formats.channels import Channel, stack
 from anylead.formats.decoding import decoding
 from anylead.formats.wfdb_header import parse_age, parse_sex
@@ -110,9 +110,11 @@ def read_dicom(path: Path) -> Record:
 
 
 def _dataset(path: Path) -> Any:
-    from pydicom import dcmread
-    from pydicom.filereader import read_file_meta_info
-
+    try:
+        from pydicom import dcmread
+        from pydicom.filereader import read_file_meta_info
+    except ImportError as error:
+        raise missing_package(path, "DICOM", "pydicom") from error
     if read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:
         raise RecordFileError(
             f"{path}: the object is deflated; objects of the other transfer syntaxes are read: "

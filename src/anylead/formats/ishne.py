@@ -9,7 +9,7 @@ Source: Badilini, The ISHNE Holter standard output file format, Ann. Noninvasive
 from dataclasses import replace
 from pathlib import Path
 
-from anylead.formats.base import Format, check_values
+from anylead.formats.base import Format, check_values, missing_package
 from anylead.formats.decoding import decoding
 from anylead.formats.ecgdatakit_record import channels_of, record_of
 from anylead.record import Record
@@ -37,10 +37,12 @@ def read_ishne(path: Path) -> Record:
         RecordFileError: If it is unreadable, contradictory, or a lead has no resolution.
         ConfigError: If `ecgdatakit` is not installed.
     """
+    try:
+        from ecgdatakit.parsing.parsers.ishne_holter import ISHNEHolterParser
+    except ImportError as error:
+        raise missing_package(path, "ISHNE Holter", "ecgdatakit") from error
     with decoding(path, "ISHNE Holter", "ecgdatakit"):
         check_values(path, path.stat().st_size // 2)
-        from ecgdatakit.parsing.parsers.ishne_holter import ISHNEHolterParser
-
         parsed = ISHNEHolterParser().parse(path)
         facts = parsed.raw_metadata
         leads = [

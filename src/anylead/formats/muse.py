@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from anylead.formats.base import Format
+from anylead.formats.base import Format, missing_package
 from anylead.formats.channels import Channel
 from anylead.formats.clinical_xml import check_xml, root_element
 from anylead.formats.decoding import decoding
@@ -38,10 +38,12 @@ def read_muse(path: Path) -> Record:
         RecordFileError: If it is malformed, declares entities, or has no lead with a scale in volts.
         ConfigError: If `ecgdatakit` is not installed.
     """
+    try:
+        from ecgdatakit.parsing.parsers.ge_muse_xml import GEMuseXMLParser
+    except ImportError as error:
+        raise missing_package(path, "GE MUSE XML", "ecgdatakit") from error
     check_xml(path, doctype=_DOCTYPE)
     with decoding(path, "GE MUSE XML", "ecgdatakit") as heard:
-        from ecgdatakit.parsing.parsers.ge_muse_xml import GEMuseXMLParser
-
         parsed = GEMuseXMLParser().parse(path)
         channels, flags = channels_of(path, parsed.leads)
         rate = float(parsed.leads[0].sampling_rate)

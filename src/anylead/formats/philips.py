@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anylead.errors import RecordFileError
-from anylead.formats.base import Format
+from anylead.formats.base import Format, missing_package
 from anylead.formats.clinical_xml import check_xml, root_element
 from anylead.formats.decoding import decoding
 from anylead.formats.ecgdatakit_record import channels_of, record_of
@@ -20,6 +20,8 @@ from anylead.record import Record
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+    from ecgdatakit.parsing.codecs.lzw import LzwDecoder
 
 MAXIMUM_CHANNELS = 64
 MAXIMUM_XLI_BYTES = 4 * 2**20
@@ -42,19 +44,22 @@ def read_philips(path: Path) -> Record:
             lead with a scale in volts.
         ConfigError: If `ecgdatakit` is not installed.
     """
-    content = check_xml(path)
-    with decoding(path, "Philips Sierra XML", "ecgdatakit"):
+    try:
+        from ecgdatakit.parsing.codecs.lzw import LzwDecoder
         from ecgdatakit.parsing.helpers.xml import parse_xml_root
         from ecgdatakit.parsing.parsers.sierra_xml import SierraXMLParser
-
-        _check_announced(path, parse_xml_root(content))
+    except ImportError as error:
+        raise missing_package(path, "Philips Sierra XML", "ecgdatakit") from error
+    content = check_xml(path)
+    with decoding(path, "Philips Sierra XML", "ecgdatakit"):
+        _check_announced(path, parse_xml_root(content), LzwDecoder)
         parsed = SierraXMLParser().parse(path)
         channels, flags = channels_of(path, parsed.leads)
         rate = float(parsed.leads[0].sampling_rate)
     return record_of(path, parsed, channels, sampling_rate_hz=rate, flags=flags)
 
 
-def _check_announced(path: Path, root: "Element") -> None:
+def _check_announced(path: Path, root: "Element", lzw: "type[LzwDecoder]") -> None:
     for tag in ("numberchannelsallocated", "numberchannelsvalid"):
         for element in root.iter(tag):
             count = float((element.text or "0").strip() or 0)
@@ -66,15 +71,13 @@ def _check_announced(path: Path, root: "Element") -> None:
     for element in root.iter("parsedwaveforms"):
         method = element.get("compression") or element.get("compressmethod") or ""
         if method.upper() == "XLI" and element.get("compressflag", "").lower() not in _SAYS_NO:
-            _check_xli(path, b64decode("".join((element.text or "").split())))
+            _check_xli(path, b64decode("".join((element.text or "").split())), lzw)
 
 
-def _check_xli(path: Path, data: bytes) -> None:
-    from ecgdatakit.parsing.codecs.lzw import LzwDecoder
-
+def _check_xli(path: Path, data: bytes, lzw: "type[LzwDecoder]") -> None:
     grown = 0
     for chunk in _xli_chunks(data):
-        decoder = LzwDecoder(chunk, bits=10)
+        decoder = lzw(chunk, bits=10)
         while decoder.read() >= 0:
             grown += 1
             if grown > MAXIMUM_XLI_BYTES:

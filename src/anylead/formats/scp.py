@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anylead.errors import RecordFileError
-from anylead.formats.base import Format
+from anylead.formats.base import Format, missing_package
 from anylead.formats.decoding import decoding
 from anylead.formats.ecgdatakit_record import channels_of, record_of
 from anylead.record import Record
 
 if TYPE_CHECKING:
     from ecgdatakit.models import ECGRecord
+    from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
 MAXIMUM_SCP_BYTES = 2 * 2**20
 """A lead holds at most 65,535 bytes of rhythm data: this is 32 full ones."""
@@ -50,12 +51,16 @@ def read_scp(path: Path) -> Record:
         RecordFileError: If it is truncated, contradictory, too large, or has no amplitude.
         ConfigError: If `ecgdatakit` is not installed.
     """
+    try:
+        from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
+    except ImportError as error:
+        raise missing_package(path, "SCP-ECG", "ecgdatakit") from error
     with decoding(path, "SCP-ECG", "ecgdatakit"):
         content = _content(path)
         leads = _leads(content)
         _check_announced(path, leads, len(content))
         from_zero = bool(leads) and all(start == 0 for _, start, _ in leads)
-        parsed = _parse(_counted_from_one(content, leads) if from_zero else content)
+        parsed = _parse(SCPECGParser(), _counted_from_one(content, leads) if from_zero else content)
         starts = [int(lead.annotations.get("start_sample", 1)) - 1 for lead in parsed.leads]
         first = min(starts)
         channels, flags = channels_of(path, parsed.leads, starts=[start - first for start in starts])
@@ -77,13 +82,11 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parse(content: bytes) -> "ECGRecord":
-    from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
-
+def _parse(parser: "SCPECGParser", content: bytes) -> "ECGRecord":
     with tempfile.TemporaryDirectory() as folder:  # the parser takes a path
         copy = Path(folder) / "record.scp"
         copy.write_bytes(content)
-        return SCPECGParser().parse(copy)
+        return parser.parse(copy)
 
 
 def _check_announced(path: Path, leads: list[tuple[int, int, int]], size: int) -> None:
