@@ -203,6 +203,12 @@ def test_a_large_xml_is_refused_unread(tmp_path, monkeypatch):
         read_aecg(save(tmp_path, aecg(COUNTS)))
 
 
+def test_an_xml_of_nothing_but_tags_is_refused_before_it_is_parsed(tmp_path):
+    text = aecg(COUNTS, extra="<a/>" * clinical_xml.MAXIMUM_TAGS)
+    with pytest.raises(RecordFileError, match=r"the XML has \d+ tags; up to 262144 are read"):
+        read_aecg(save(tmp_path, text))
+
+
 def test_an_xml_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(RecordFileError, match=r"the file cannot be read \(No such file"):
         read_aecg(tmp_path / "absent.xml")

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from anylead.errors import RecordFileError
 
-MAXIMUM_XML_BYTES = 32 * 2**20
-"""Larger files are refused: a tree in memory is some twenty times its text."""
+MAXIMUM_XML_BYTES = 16 * 2**20
+"""Twelve leads of four minutes at 1,000 Hz; digits in memory are some thirty times their text."""
+MAXIMUM_TAGS = 2**18
+"""A resting ECG has some ten thousand; a file of nothing but tags would take minutes and gigabytes."""
 
 _BEFORE_ROOT = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*>", re.DOTALL)
 _ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
@@ -35,7 +37,8 @@ def check_xml(path: Path, *, doctype: re.Pattern[bytes] | None = None) -> bytes:
         doctype: The only document type that is let through. It names a DTD, which is never opened.
 
     Raises:
-        RecordFileError: If it cannot be read, is too large, or declares entities or another document type.
+        RecordFileError: If it cannot be read, is too large, has too many tags, or declares entities
+            or another document type.
     """
     try:
         size = path.stat().st_size
@@ -50,6 +53,11 @@ def check_xml(path: Path, *, doctype: re.Pattern[bytes] | None = None) -> bytes:
             "export long recordings in a binary format."
         )
     plain = content.replace(b"\0", b"")  # UTF-16 looks like ASCII without its zeros
+    tags = plain.count(b"<")
+    if tags > MAXIMUM_TAGS:
+        raise RecordFileError(
+            f"{path}: the XML has {tags} tags; up to {MAXIMUM_TAGS} are read: give one recording."
+        )
     declared = _DOCTYPE.findall(plain)
     if b"<!ENTITY" in plain or any(doctype is None or not doctype.fullmatch(text) for text in declared):
         raise RecordFileError(
