@@ -130,7 +130,9 @@ class TestRefused:
 
     def test_a_lead_that_is_no_column(self, tmp_path, frame):
         frame.to_csv(tmp_path / "r.csv")
-        with pytest.raises(RecordFileError, match=r"lead V9 is not among the columns 'I', 'II', .*; name others"):
+        with pytest.raises(
+            RecordFileError, match=r"lead V9 is not among the columns 'I', 'II', .*; name others"
+        ):
             read(tmp_path / "r.csv", fs=500, unit="mV", leads=["V9"])
 
     def test_only_columns_that_count(self, tmp_path):
@@ -140,7 +142,9 @@ class TestRefused:
 
     def test_two_columns_of_one_name(self, tmp_path):
         (tmp_path / "r.csv").write_text("I,I\n0,1\n")
-        with pytest.raises(RecordFileError, match=r"two columns are called the same in 'I', 'I'; name each once"):
+        with pytest.raises(
+            RecordFileError, match=r"two columns are called the same in 'I', 'I'; name each once"
+        ):
             read(tmp_path / "r.csv", fs=500, unit="mV")
 
     def test_two_columns_of_one_lead(self, tmp_path):

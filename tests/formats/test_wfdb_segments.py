@@ -86,8 +86,14 @@ class TestRefused:
     def test_a_segment_of_another_rate(self, tmp_path, ecg):
         path = fixed(tmp_path, ecg)
         write_wfdb(tmp_path / "m1", ecg[:2, :200], STANDARD_12[:2], fs=250)
-        with pytest.raises(RecordFileError, match=r"its segments have \[250.0, 500.0\] Hz; one rate is read"):
+        with pytest.raises(RecordFileError, match=r"500 Hz and its segments have \[250.0, 500.0\]; one rate"):
             read(path)
+
+    def test_a_header_of_no_rate(self, tmp_path, ecg):
+        """Found by damaging files: a division by zero."""
+        fixed(tmp_path, ecg)
+        with pytest.raises(RecordFileError, match=r"the header has 0 Hz and its segments have \[500.0\]"):
+            read(header(tmp_path, "m/1 2 0 300\nm0 300\n"))
 
     def test_a_segment_of_segments(self, tmp_path, ecg):
         fixed(tmp_path, ecg)

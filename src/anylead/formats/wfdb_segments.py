@@ -38,9 +38,10 @@ def read_segments(header: WfdbHeader, read_one: Callable[[Path], Record]) -> Rec
     if not segments:
         raise RecordFileError(f"{header.path}: every segment is a gap, so there is no ECG; give another.")
     rates = sorted({segment.sampling_rate_hz for segment in segments.values()})
-    if len(rates) > 1:
+    if len(rates) > 1 or not header.sampling_rate_hz > 0:
         raise RecordFileError(
-            f"{header.path}: its segments have {rates} Hz; one rate is read: read the segments one by one."
+            f"{header.path}: the header has {header.sampling_rate_hz:g} Hz and its segments have {rates}; one "
+            "rate is read: read the segments one by one."
         )
     return _joined(header, parts, segments, rates[0])
 
