@@ -5,7 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from anylead.errors import RecordFileError
-from anylead.formats import delimited, edf, hdf5, npy, parquet, wfdb
+from anylead.formats import (
+    aecg,
+    delimited,
+    dicom,
+    edf,
+    hdf5,
+    ishne,
+    muse,
+    npy,
+    parquet,
+    philips,
+    scp,
+    wfdb,
+)
 from anylead.formats.base import HEAD_BYTES, Format
 from anylead.formats.unpack import is_packed, unpacked
 from anylead.record import Record
@@ -14,6 +27,12 @@ __all__ = ["FORMATS", "read"]
 
 # Those that content gives away stand first, those that only a name tells last.
 FORMATS: tuple[Format, ...] = (
+    dicom.FORMAT,
+    ishne.FORMAT,
+    aecg.FORMAT,
+    muse.FORMAT,
+    philips.FORMAT,
+    scp.FORMAT,
     edf.FORMAT,
     hdf5.FORMAT,
     parquet.FORMAT,
