@@ -171,7 +171,12 @@ def test_equal_cells_are_trained_once(synthetic_store, tmp_path):
         Table(
             title="Rows", rows={"cmsc": {}, "simclr": {"objective": {"kind": "simclr"}}}, seeds={"cmsc": 3}
         ),
-        Table(title="Grid", rows={"cmsc": {}}, columns={"resnet1d": {}, "grid": {"encoder": GRID_ENCODER}}),
+        Table(
+            title="Grid",
+            rows={"cmsc": {}},
+            columns={"resnet1d": {}, "grid": {"encoder": GRID_ENCODER}},
+            seeds={"cmsc, grid": 2},
+        ),
     )
     cells = {cell.name: cell for cell in cells_of(settings(synthetic_store, tmp_path, tables=tables))}
     assert set(cells) == {"cmsc", "simclr", "cmsc-grid"}
@@ -180,6 +185,7 @@ def test_equal_cells_are_trained_once(synthetic_store, tmp_path):
         ("Grid", "resnet1d"),
     ]
     assert cells["cmsc"].seeds == 3
+    assert cells["cmsc-grid"].seeds == 2
     assert cells["cmsc-grid"].pretrain.encoder.patch_samples == 250
 
 

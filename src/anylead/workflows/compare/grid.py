@@ -60,14 +60,18 @@ class Table:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Changes that all cells of the table share."""
     seeds: Mapping[str, int] = field(default_factory=dict)
-    """Row to number of seeds, where it is not that of all."""
+    """Row, or ``row, column``, to number of seeds, where it is not that of all."""
     not_applicable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Row to column to the reason why the pair makes no sense. What an objective refuses need not be
     named."""
 
     def __post_init__(self) -> None:
-        for what, names in (("seeds", self.seeds), ("not_applicable", self.not_applicable)):
-            for name in set(names) - set(self.rows):
+        cells = {_cell_name(row, column) for row in self.rows for column in self.columns}
+        for what, names, known in (
+            ("seeds", self.seeds, cells | set(self.rows)),
+            ("not_applicable", self.not_applicable, set(self.rows)),
+        ):
+            for name in set(names) - known:
                 raise ConfigError(
                     f"{self.title}: {what} names the row {name}; there are {', '.join(self.rows)}."
                 )
@@ -216,7 +220,7 @@ def cells_of(config: CompareConfig) -> tuple[Cell, ...]:
         for row, changes in table.rows.items():
             for column, common in table.columns.items():
                 place = Place(table=table.title, row=row, column=column)
-                seeds = table.seeds.get(row, config.seeds)
+                seeds = table.seeds.get(_cell_name(row, column), table.seeds.get(row, config.seeds))
                 reason = table.not_applicable.get(row, {}).get(column, "")
                 values = merged(config.recipe, table.recipe, common, changes)
                 cell = _cell(config, values, place, seeds, reason)
@@ -240,12 +244,16 @@ def _cell(config: CompareConfig, values: dict[str, Any], place: Place, seeds: in
     if not reason:
         settings = {**values, "stores": list(map(str, config.stores)), "out": str(config.out)}
         try:
-            pretrain = read_pretrain_config(settings, where=" ".join(filter(None, (place.row, place.column))))
+            pretrain = read_pretrain_config(settings, where=_cell_name(place.row, place.column))
             size_of(pretrain.encoder) if isinstance(pretrain.encoder, str) else None
         except ConfigError as error:
             reason = str(error)
-    name = slug("-".join(filter(None, (place.row, place.column))))
+    name = slug(_cell_name(place.row, place.column))
     return Cell(name=name, places=(place,), pretrain=pretrain, seeds=seeds, refused=reason)
+
+
+def _cell_name(row: str, column: str) -> str:
+    return ", ".join(filter(None, (row, column)))
 
 
 def merged(*changes: Mapping[str, Any]) -> dict[str, Any]:
