@@ -71,8 +71,9 @@ def _datasets(path: Path, file: Any) -> tuple[np.ndarray, Any]:
     exams, tracings = file.get("exam_id"), file.get("tracings")
     shapes: list[tuple[int, ...]] = [getattr(dataset, "shape", None) or () for dataset in (exams, tracings)]
     if not (len(shapes[0]) == 1 and len(shapes[1]) == 3 and shapes[1][2] == len(STANDARD_12)):
+        held = ", ".join(map(repr, sorted(file)[:10])) or "nothing"
         raise RecordFileError(
-            f"{path}: the file holds {', '.join(map(repr, sorted(file)[:10])) or 'nothing'}; the layout of CODE-15 % is "
+            f"{path}: the file holds {held}; the layout of CODE-15 % is "
             "read: tracings (exams, samples, 12) and exam_id (exams,)."
         )
     if shapes[0][0] != shapes[1][0] or not prod(shapes[1]) or tracings.dtype.kind not in "fiu":

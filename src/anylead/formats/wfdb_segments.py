@@ -40,8 +40,8 @@ def read_segments(header: WfdbHeader, read_one: Callable[[Path], Record]) -> Rec
     rates = sorted({segment.sampling_rate_hz for segment in segments.values()})
     if len(rates) > 1 or not header.sampling_rate_hz > 0:
         raise RecordFileError(
-            f"{header.path}: the header has {header.sampling_rate_hz:g} Hz and its segments have {rates}; one "
-            "rate is read: read the segments one by one."
+            f"{header.path}: the header has {header.sampling_rate_hz:g} Hz and its segments have {rates}; "
+            "one rate is read: read the segments one by one."
         )
     return _joined(header, parts, segments, rates[0])
 
