@@ -324,11 +324,14 @@ def _dicom_channel(meaning: str, code: str, options: Mapping):
 
 
 def write_dicom(
-    path: Path, *groups, deflated: bool = False, sop_class: str = "1.2.840.10008.5.1.4.1.1.9.1.1"
+    path: Path,
+    *groups,
+    syntax: str = "1.2.840.10008.1.2.1",
+    sop_class: str = "1.2.840.10008.5.1.4.1.1.9.1.1",
 ) -> Path:
-    """Writes a DICOM waveform object, twelve-lead unless another class is given."""
+    """Writes a DICOM waveform object, twelve-lead and explicit little endian unless told otherwise."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, generate_uid
 
     data = Dataset()
     data.SOPClassUID, data.SOPInstanceUID, data.Modality = sop_class, generate_uid(), "ECG"
@@ -338,6 +341,6 @@ def write_dicom(
     data.file_meta = FileMetaDataset()
     data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian if deflated else ExplicitVRLittleEndian
+    data.file_meta.TransferSyntaxUID = UID(syntax)
     data.save_as(path, enforce_file_format=True)
     return path

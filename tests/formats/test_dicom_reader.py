@@ -14,7 +14,7 @@ import pytest
 
 from anylead.errors import ConfigError, RecordFileError
 from anylead.formats import read
-from anylead.formats.dicom import read_dicom
+from anylead.formats.dicom import DEFLATED, read_dicom
 from anylead.leads import STANDARD_12
 from clinical_files import dicom_group, some_counts, write_dicom
 
@@ -22,6 +22,7 @@ pydicom = pytest.importorskip("pydicom")
 
 COUNTS = some_counts()
 MEDIAN = {lead: values[:10] * 0 + 5 for lead, values in COUNTS.items()}
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
 GENERAL, AMBULATORY = "1.2.840.10008.5.1.4.1.1.9.1.2", "1.2.840.10008.5.1.4.1.1.9.1.3"
 
 
@@ -201,6 +202,23 @@ def test_a_lead_without_sensitivity_in_volts_is_refused(path, change):
         read_dicom(write_dicom(path, dicom_group(COUNTS, **change)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "bits", "stored"), [("SB", 8, "i1"), ("UB", 8, "u1"), ("US", 16, "<u2"), ("SL", 32, "<i4")]
+)
+def test_samples_of_every_width_are_read(path, kind, bits, stored):
+    counts = {lead: np.abs(values) % 100 for lead, values in COUNTS.items()}
+    group = dicom_group(counts)
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = bits, kind
+    group.WaveformData = np.array(list(counts.values())).T.astype(stored).tobytes()
+    expect(read_dicom(write_dicom(path, group, sop_class=AMBULATORY)), counts)
+
+
+def test_a_big_endian_object_is_read(path):
+    group = dicom_group(COUNTS)
+    group.WaveformData = np.array(list(COUNTS.values())).T.astype(">i2").tobytes()
+    expect(read_dicom(write_dicom(path, group, syntax=BIG_ENDIAN)), COUNTS)
+
+
 def test_samples_of_another_kind_are_refused(path):
     group = dicom_group(COUNTS)
     group.WaveformSampleInterpretation = "AB"
@@ -229,7 +247,7 @@ def test_a_group_without_rate_is_refused(path):
 
 def test_a_deflated_object_is_refused_before_it_is_inflated(path):
     with pytest.raises(RecordFileError, match=r"the object is deflated"):
-        read_dicom(write_dicom(path, dicom_group(COUNTS), deflated=True))
+        read_dicom(write_dicom(path, dicom_group(COUNTS), syntax=DEFLATED))
 
 
 def test_an_object_that_is_none_is_refused(path):
