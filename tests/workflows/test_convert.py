@@ -37,6 +37,8 @@ def folder(tmp_path):
     write(record(), where / "a b" / "one.hea")
     write(record(), where / "two.csv")
     (where / "README.txt").write_text("about")
+    (where / ".cache").mkdir()
+    (where / ".cache" / "three.csv").write_text("hidden")
     return where
 
 

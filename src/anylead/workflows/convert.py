@@ -133,8 +133,12 @@ def _prepared(record: Record, config: ConvertConfig) -> Record:
 
 
 def _recordings(folder: Path) -> list[Path]:
-    """Returns the files, without hidden ones and those of another: data files, segments, sidecars."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    """Returns the files, without hidden ones and parts of another: data files, segments, sidecars."""
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     segments = _segments(files)
     return [path for path in files if path not in segments and not _belongs_to_another(path)]
 
