@@ -1,6 +1,7 @@
 """Bytes to Record, one file format a file. Adding one: its file, a line in `FORMATS`, one test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from anylead.formats.base import HEAD_BYTES, Format
 from anylead.formats.unpack import is_packed, unpacked
 from anylead.record import Record
 
-__all__ = ["FORMATS", "read"]
+__all__ = ["FORMATS", "identify", "read", "stored_unit"]
 
 # Those that content gives away stand first, those that only a name tells last.
 FORMATS: tuple[Format, ...] = (
@@ -79,10 +80,47 @@ def read(
         return _read(inner, head, {**described, "item": left})
 
 
-def _read(path: Path, head: bytes, told: dict[str, Any]) -> Record:
+def identify(path: str | Path) -> Format:
+    """Says of which format a recording is, inside an archive too; the arguments are those of `read`.
+
+    Raises:
+        RecordFileError: If there is no such file, or its content is unknown.
+    """
+    with _opened(Path(path)) as (_, known):
+        return known
+
+
+def stored_unit(path: str | Path) -> str | None:
+    """Returns the unit in which a file stores its samples; None where it, or its format, does not tell.
+
+    Raises:
+        RecordFileError: If there is no such file, or its content is unknown or damaged.
+    """
+    with _opened(Path(path)) as (inner, known):
+        return known.unit(inner) if known.unit else None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Path, Format]]:
+    """Yields the file, or what is in the archive, and its format."""
+    path, item = _split(path)
+    head = _head(path)
+    if not is_packed(head):
+        yield path, _format(path, head)
+        return
+    with unpacked(path, head, item) as (inner, _):
+        yield inner, _format(inner, _head(inner))
+
+
+def _format(path: Path, head: bytes) -> Format:
     chosen = next((candidate for candidate in FORMATS if candidate.recognises(head, path)), None)
     if chosen is None:
         raise _unknown(path)
+    return chosen
+
+
+def _read(path: Path, head: bytes, told: dict[str, Any]) -> Record:
+    chosen = _format(path, head)
     given = {key: value for key, value in told.items() if value is not None}
     unasked = sorted(set(given) - set(chosen.takes))
     if unasked:

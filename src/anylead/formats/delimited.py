@@ -14,7 +14,7 @@ from pyarrow import csv as arrow_csv
 
 from anylead.errors import RecordFileError
 from anylead.formats.base import HEAD_BYTES, Format
-from anylead.formats.description import DESCRIBED, Description, describe, described_record
+from anylead.formats.description import DESCRIBED, Description, describe, described_record, stated_unit
 from anylead.formats.table import choose_columns
 from anylead.record import Record
 
@@ -115,4 +115,10 @@ def _values(
     return np.stack([column.to_numpy() for column in table.columns])  # null is NaN
 
 
-FORMAT = Format(name="CSV or TSV (.csv, .tsv)", recognises=recognises, read=read_delimited, takes=DESCRIBED)
+FORMAT = Format(
+    name="CSV or TSV (.csv, .tsv)",
+    recognises=recognises,
+    read=read_delimited,
+    takes=DESCRIBED,
+    unit=stated_unit,
+)

@@ -94,6 +94,16 @@ def described_record(
     return record.with_flags(*flags)
 
 
+def stated_unit(path: Path) -> str | None:
+    """Returns the unit that the sidecar says; None where it says none.
+
+    Raises:
+        RecordFileError: If the sidecar cannot be read.
+    """
+    unit = _sidecar(path).get("unit")
+    return None if unit is None else str(unit)
+
+
 def _sidecar(path: Path) -> dict[str, Any]:
     sidecar = path.with_suffix(".json")
     try:

@@ -26,6 +26,9 @@ _BDF_MARK = b"\xffBIOSEMI"
 _OTHER_SIGNALS = ("EEG", "EMG", "EOG", "ERG", "MCG", "MEG", "EP")
 """First words of EDF+ labels of voltages that are no ECG."""
 
+RATE_TOLERANCE = 1e-6
+"""Share by which a rate may miss what its writer meant."""
+
 
 class _Layout(NamedTuple):
     """What the header says about the size of the file."""
@@ -128,8 +131,9 @@ def _record(path: Path, file: Any) -> Record:
     return Record(
         signal=_stack([channel.data * scale for _, channel, scale in chosen]),
         leads=tuple(name for name, _, _ in chosen),
-        sampling_rate_hz=float(rate),
+        sampling_rate_hz=_whole(float(rate)),
         record_id=path.stem,
+        patient_id=_code(_value(lambda: file.patient.code)),
         recorded_at=recorded_at,
         age_years=_age(_value(lambda: file.patient.birthdate), recorded_at),
         sex=parse_sex(_value(lambda: file.patient.sex) or ""),
@@ -171,6 +175,11 @@ def _rate(path: Path, channels: Sequence[tuple[str, Any, float]]) -> float:
     return max(float(channel.sampling_frequency) for channel in standard or [c for _, c, _ in channels])
 
 
+def _whole(rate: float) -> float:
+    """Returns the whole number that a rate means: the eight characters of a block's duration round 1/3 s."""
+    return float(round(rate)) if abs(rate - round(rate)) <= RATE_TOLERANCE * rate else rate
+
+
 def _stack(rows: Sequence[np.ndarray]) -> Float32[np.ndarray, "leads samples"]:
     return to_float32(np.stack(rows))
 
@@ -183,10 +192,28 @@ def _value(get: Any) -> Any:
         return None
 
 
+def _code(code: str | None) -> str | None:
+    return None if code in (None, "", "X") else code
+
+
 def _age(born: Any, recorded_at: datetime | None) -> float | None:
     if born is None or recorded_at is None:
         return None
     return parse_age(str((recorded_at.date() - born).days // 365.25))
 
 
-FORMAT = Format(name="EDF, EDF+ or BDF (.edf, .bdf)", recognises=recognises, read=read_edf)
+def unit(path: Path) -> str | None:
+    """Returns the units of the channels.
+
+    Raises:
+        RecordFileError: If the header is cut off or contradictory.
+    """
+    signals = _layout(path).header_bytes // 256 - 1
+    with path.open("rb") as file:
+        file.seek(256 + 96 * signals)
+        fields = file.read(8 * signals).decode("latin-1")
+    units = [fields[start : start + 8].strip() for start in range(0, len(fields), 8)]
+    return ", ".join(dict.fromkeys(filter(None, units))) or None
+
+
+FORMAT = Format(name="EDF, EDF+ or BDF (.edf, .bdf)", recognises=recognises, read=read_edf, unit=unit)

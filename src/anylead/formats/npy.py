@@ -9,7 +9,7 @@ from numpy.lib import format as npy_format
 
 from anylead.errors import RecordFileError
 from anylead.formats.base import Format
-from anylead.formats.description import DESCRIBED, describe, described_record
+from anylead.formats.description import DESCRIBED, describe, described_record, stated_unit
 from anylead.record import Record
 
 
@@ -65,4 +65,4 @@ def _array(path: Path) -> np.ndarray:
         raise RecordFileError(f"{path}: the array cannot be read ({error}); save it again.") from error
 
 
-FORMAT = Format(name="NPY (.npy)", recognises=recognises, read=read_npy, takes=DESCRIBED)
+FORMAT = Format(name="NPY (.npy)", recognises=recognises, read=read_npy, takes=DESCRIBED, unit=stated_unit)

@@ -9,7 +9,7 @@ from pyarrow import parquet as arrow_parquet
 
 from anylead.errors import RecordFileError
 from anylead.formats.base import Format, check_values
-from anylead.formats.description import DESCRIBED, describe, described_record
+from anylead.formats.description import DESCRIBED, describe, described_record, stated_unit
 from anylead.formats.table import choose_columns
 from anylead.record import Record
 
@@ -55,4 +55,6 @@ def read_parquet(
     return described_record(path, values, description, columns.leads, flags=columns.flags)
 
 
-FORMAT = Format(name="Parquet (.parquet)", recognises=recognises, read=read_parquet, takes=DESCRIBED)
+FORMAT = Format(
+    name="Parquet (.parquet)", recognises=recognises, read=read_parquet, takes=DESCRIBED, unit=stated_unit
+)

@@ -193,6 +193,16 @@ def _stack(channels: Sequence[np.ndarray], scales: Sequence[float]) -> Float32[n
     return signal
 
 
+def unit(path: Path) -> str | None:
+    """Returns the units of the record's channels; None where its header names none."""
+    hea = header_path(path)
+    units = [] if hea is None else [line.unit for line in read_header(hea).signals if line.unit]
+    return ", ".join(dict.fromkeys(units)) or None
+
+
 FORMAT = Format(
-    name="WFDB (record.hea beside record.dat or record.mat)", recognises=recognises, read=read_wfdb
+    name="WFDB (record.hea beside record.dat or record.mat)",
+    recognises=recognises,
+    read=read_wfdb,
+    unit=unit,
 )

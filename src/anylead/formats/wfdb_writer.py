@@ -60,7 +60,7 @@ def encode_wfdb(record: Record, name: str, *, comments: Sequence[str] = ()) -> t
     several = [comment for comment in comments if len(comment.splitlines()) > 1]
     if several:
         raise InputError(f"wfdb: the comment {several[0]!r} has several lines; give one comment a line.")
-    counts, gains = _counts(record)
+    counts, gains = stored_integers(record)
     when = "" if record.recorded_at is None else record.recorded_at.strftime("%H:%M:%S %d/%m/%Y")
     lines = [f"{name} {len(record.leads)} {record.sampling_rate_hz:.12g} {record.samples} {when}".rstrip()]
     sums = counts.sum(axis=1, dtype=np.int64).astype(np.int16)  # the checksum wraps at 16 bits
@@ -77,8 +77,8 @@ def encode_wfdb(record: Record, name: str, *, comments: Sequence[str] = ()) -> t
     return ("\n".join(lines) + "\n").encode(), data
 
 
-def _counts(record: Record) -> tuple[Int16[np.ndarray, "leads samples"], list[float]]:
-    """Returns the stored integers, and how many make a millivolt in each lead."""
+def stored_integers(record: Record) -> tuple[Int16[np.ndarray, "leads samples"], list[float]]:
+    """Returns the stored integers, `MISSING` among them, and how many make a millivolt in each lead."""
     present = np.isfinite(record.signal)
     values = np.where(present, record.signal, 0).astype(np.float64)
     peaks = np.abs(values).max(axis=1)

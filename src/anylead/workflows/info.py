@@ -12,9 +12,11 @@ from anylead.bundle import read_manifest
 from anylead.engine.checkpoint import checkpoints
 from anylead.engine.run_log import FILE_NAME, read_run_log
 from anylead.errors import FileError
-from anylead.formats import read
+from anylead.formats import identify, read, stored_unit
 from anylead.leads import STANDARD_12
+from anylead.preparation.flag_quality import FlagQuality
 from anylead.record import Record
+from anylead.signal.quality import missing_share
 from anylead.store import Store
 from anylead.store.layout import MANIFEST, PREPARING
 
@@ -22,11 +24,20 @@ BUNDLE_FILE = "config.json"
 RUN_FILES = ("config.yaml", "config.json", FILE_NAME, "environment.json")
 
 
-def info(path: str | Path) -> dict[str, Any]:
+def info(
+    path: str | Path,
+    *,
+    fs: float | int | None = None,
+    unit: str | None = None,
+    leads: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Says what is at a path.
 
     Args:
         path: A recording, or the folder of a store, a run or a bundle.
+        fs: Sampling rate in Hz, of a table or an array that does not say it.
+        unit: Unit of voltage, likewise.
+        leads: Names of the leads, likewise.
 
     Returns:
         Plain values, ``kind`` first: ``record``, ``store``, ``run`` or ``bundle``.
@@ -39,7 +50,13 @@ def info(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_dir():
-        return _record(read(path))
+        known = identify(path)
+        record = read(path, fs=fs, unit=unit, leads=leads)
+        return {
+            "kind": "record",
+            "format": known.name,
+            **_record(record, unit or stored_unit(path) or "mV"),
+        }
     if (path / MANIFEST).exists() or (path / PREPARING).exists():
         return _store(Store.open(path))
     if _is_bundle(path):
@@ -58,12 +75,11 @@ def lines(facts: Mapping[str, Any]) -> list[str]:
     return [f"{name.replace('_', ' '):<{width}}  {text}" for name, text in shown.items()]
 
 
-def _record(record: Record) -> dict[str, Any]:
+def _record(record: Record, unit: str) -> dict[str, Any]:
     finite = np.isfinite(record.signal)
     present = record.signal[finite]
     extremes = [round(float(present.min()), 3), round(float(present.max()), 3)] if present.size else None
     return {
-        "kind": "record",
         "record_id": record.record_id,
         "patient_id": record.patient_id,
         "recorded_at": record.recorded_at.isoformat() if record.recorded_at else None,
@@ -74,10 +90,19 @@ def _record(record: Record) -> dict[str, Any]:
         "sampling_rate_hz": record.sampling_rate_hz,
         "samples": record.samples,
         "duration_s": round(record.duration_s, 3),
+        "unit_as_stored": unit,
         "range_mv": extremes,
         "missing_samples": int((~finite).sum()),
+        "quality": _quality(record),
         "flags": list(record.flags),
     }
+
+
+def _quality(record: Record) -> list[str]:
+    """Returns ``flat:<lead>`` and ``saturated:<lead>`` as `prepare` flags them, and ``missing:<lead>``."""
+    shares = zip(record.leads, missing_share(record.signal), strict=True)
+    missing = [f"missing:{lead}" for lead, share in shares if share > 0]
+    return [flag for flag in FlagQuality()(record).flags if flag not in record.flags] + missing
 
 
 def _store(store: Store) -> dict[str, Any]:
