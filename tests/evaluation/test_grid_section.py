@@ -7,6 +7,7 @@ from anylead.evaluation.grid_section import (
     auroc_interval,
     gain,
     grid_sections,
+    rank1_gain,
     sorted_by_score,
 )
 from anylead.evaluation.report import Report, render_html
@@ -64,6 +65,9 @@ def test_the_best_stand_first_and_gains_are_on_the_same_resamples(entries):
     assert found[0] == pytest.approx(0.1)
     assert found[1:].std() == pytest.approx(0.0, abs=1e-9)
     assert gain(entries["before"], entries) is None
+    assert rank1_gain(entries["bad"], entries) is None
+    known = {**entries, "before": entry("before", 0.7, rank1=values(0.1))}
+    assert rank1_gain(entries["bad"], known)[0] == pytest.approx(0.2)
 
 
 def test_the_interval_holds_the_value_in_its_middle():

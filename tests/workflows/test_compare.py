@@ -336,4 +336,4 @@ def test_the_grid_of_the_benchmark_can_be_read(synthetic_store, tmp_path):
     file = Path(__file__).parents[2] / "benchmarks" / "objectives_grid.yaml"
     cells = cells_of(read_grid(file, stores=[str(synthetic_store)], out=str(tmp_path)))
     assert not [cell.refused for cell in cells if cell.refused]
-    assert len(cells) == 36
+    assert len(cells) == 40

@@ -99,6 +99,14 @@ def gain(entry: GridEntry, entries: Mapping[str, GridEntry]) -> Values | None:
     return None if before is None else _first(entry) - _first(before)
 
 
+def rank1_gain(entry: GridEntry, entries: Mapping[str, GridEntry]) -> Values | None:
+    """Returns Rank-1, less that of the same encoder untrained."""
+    before = entries.get(entry.untrained or "")
+    if before is None or before.rank1 is None or entry.rank1 is None:
+        return None
+    return entry.rank1 - before.rank1
+
+
 def _first(entry: GridEntry) -> Values:
     return next(iter(entry.auroc.values()))
 
@@ -114,7 +122,8 @@ def _overview(
     ordered = sorted_by_score(entries)
     ranks = ranks_with_ties({one.name: _first(one) for one in ordered})
     sets = list(dict.fromkeys(name for one in ordered for name in one.auroc))
-    columns = ("Way", "Rank", *(f"AUROC, {_told(name)}" for name in sets), "Gain on untrained", "Rank-1")
+    scored = tuple(f"AUROC, {_told(name)}" for name in sets)
+    columns = ("Way", "Rank", *scored, "Gain on untrained", "Rank-1", "Rank-1, gain")
     rows = tuple(
         (
             one.name,
@@ -122,6 +131,7 @@ def _overview(
             *(auroc_interval(one.auroc[name]) if name in one.auroc else "-" for name in sets),
             _or_dash(gain(one, entries), signed=True),
             _or_dash(one.rank1),
+            _or_dash(rank1_gain(one, entries), signed=True),
         )
         for one in ordered
     )
