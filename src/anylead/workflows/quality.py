@@ -282,7 +282,7 @@ def _worst_start_s(store: Store, row: int, faults: Mapping[str, float], limits: 
     """Returns where within the first minute the recording's faults are largest."""
     rate_hz = store.column("sampling_rate_hz")[row]
     last_s = min(_seconds(store, row), PART_S) - SHORT_S
-    starts_s = [*np.arange(0.0, max(last_s, 0.0), SHORT_S).tolist(), max(last_s, 0.0)]
+    starts_s: list[float] = [*np.arange(0.0, max(last_s, 0.0), SHORT_S).tolist(), max(last_s, 0.0)]
 
     def size(start_s: float) -> float:
         first = round(start_s * rate_hz)
