@@ -17,6 +17,7 @@ from anylead.cli import (
     main,
     prepare,
     pretrain,
+    quality,
     suite_arguments,
 )
 from anylead.cli.arguments import parse
@@ -32,6 +33,7 @@ from anylead.workflows import export_onnx as export_onnx_workflow
 from anylead.workflows import finetune as finetune_workflow
 from anylead.workflows import import_checkpoint as import_workflow
 from anylead.workflows import pretrain as pretrain_workflow
+from anylead.workflows import quality as quality_workflow
 
 PAIRS = [
     (demo.DemoArguments, demo_workflow.DemoConfig),
@@ -51,6 +53,7 @@ PAIRS = [
     (suite_arguments.ConditionsArguments, conditions.ConditionsConfig),
     (suite_arguments.AuditArguments, audit.AuditConfig),
     (suite_arguments.DiffArguments, diff.DiffConfig),
+    (quality.QualityArguments, quality_workflow.QualityConfig),
 ]
 NOT_FLAGS = {"progress"}
 OWN_DEFAULT = {"encoder", "stores", "bundles"}

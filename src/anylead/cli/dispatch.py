@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "import-checkpoint": "make a bundle of a checkpoint of fairseq-signals, ECG-FM or ECG-JEPA",
     "export": "write a model in another format: fairseq | hub | onnx",
     "convert": "write recordings in another format, without names and dates where asked",
+    "quality": "measure the recordings of a store: table, and a page with the worst drawn",
     "view": "draw a recording on ECG paper",
     "info": "say what a file, store, run or bundle is",
     "sources": "list the data sets that can be prepared",

@@ -56,6 +56,8 @@ class Figure:
     svg: str
     description: str
     """What it shows, for those who do not see it."""
+    wide: bool = False
+    """Takes the whole width of the page."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,7 +88,7 @@ def plain_report(report: Report) -> dict[str, Any]:
     plain: dict[str, Any] = to_plain(report)
     for section in plain["sections"]:
         for figure in section["figures"]:
-            del figure["svg"]
+            del figure["svg"], figure["wide"]
     return {"format": FORMAT, **plain}
 
 
@@ -124,8 +124,9 @@ def _contents(sections: tuple[Section, ...]) -> str:
 
 def _figure(figure: Figure, prefix: str) -> str:
     svg = with_own_ids(figure.svg, prefix)
+    wide = ' class="wide"' if figure.wide else ""
     return (
-        f"<figure><figcaption>{escape(figure.caption)}</figcaption>"
+        f"<figure{wide}><figcaption>{escape(figure.caption)}</figcaption>"
         f'<div role="img" aria-label="{escape(figure.description)}">{svg}</div></figure>'
     )
 

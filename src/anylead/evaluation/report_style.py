@@ -30,6 +30,8 @@ tbody th { font-weight: 600; min-width: 7rem; }
 .none { color: var(--soft); font-style: italic; }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
 figure { margin: 1rem 0 0; flex: 1 1 26rem; max-width: 30rem; min-width: 0; }
+figure.wide { flex-basis: 100%; max-width: none; }
+figure.wide svg { background: #fff; border-radius: 4px; }
 figcaption { font-weight: 600; margin-bottom: .25rem; }
 svg { width: 100%; height: auto; display: block; color: var(--ink); font-family: inherit; }
 svg text { font-family: inherit; }

@@ -46,7 +46,7 @@ REVERSALS: Mapping[LimbPair, Mapping[str, tuple[float, str]]] = {
 }
 """Pair exchanged -> lead -> (sign, the true lead that is shown under its name)."""
 
-_IN_I_AND_II: Mapping[str, tuple[float, float]] = {
+IN_I_AND_II: Mapping[str, tuple[float, float]] = {
     "I": (1.0, 0.0),
     "II": (0.0, 1.0),
     "III": (-1.0, 1.0),
@@ -73,7 +73,7 @@ def swap_limb_leads(
     Raises:
         LeadError: If there is no limb lead, or one is needed that cannot be computed.
     """
-    present = [lead for lead in leads if lead in _IN_I_AND_II]
+    present = [lead for lead in leads if lead in IN_I_AND_II]
     if not present:
         raise LeadError(
             f"{electrodes} reversal: got {', '.join(leads)}; limb leads are needed, for no other changes: "
@@ -91,13 +91,13 @@ def _limb_lead(
 ) -> Float32[np.ndarray, "samples"]:
     if wanted in leads:
         return np.asarray(signal[leads.index(wanted)])
-    given = sorted((lead for lead in leads if lead in _IN_I_AND_II), key=list(_IN_I_AND_II).index)[:2]
+    given = sorted((lead for lead in leads if lead in IN_I_AND_II), key=list(IN_I_AND_II).index)[:2]
     if len(given) < 2:
         raise LeadError(
             f"{electrodes} reversal: lead {wanted} is needed and cannot be computed from {', '.join(given)} "
             "alone; give a recording with two limb leads."
         )
-    shares = np.linalg.solve(np.array([_IN_I_AND_II[lead] for lead in given]).T, _IN_I_AND_II[wanted])
+    shares = np.linalg.solve(np.array([IN_I_AND_II[lead] for lead in given]).T, IN_I_AND_II[wanted])
     rows = [leads.index(lead) for lead in given]
     return np.asarray(shares[0] * signal[rows[0]] + shares[1] * signal[rows[1]], dtype=np.float32)
 

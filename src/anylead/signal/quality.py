@@ -38,6 +38,26 @@ def longest_standstill(signal: Float32[np.ndarray, "leads samples"]) -> Int64[np
     return result
 
 
+def flat_share(
+    signal: Float32[np.ndarray, "leads samples"], *, rate_hz: float, standstill_s: float = 1.0
+) -> Float64[np.ndarray, "leads"]:
+    """Returns the share of each lead's samples that stand still: one value for at least `standstill_s`.
+
+    Args:
+        signal: Millivolts; a missing sample does not stand still.
+        rate_hz: Samples per second.
+        standstill_s: Shorter standstills are coarse steps of a quiet lead. A lead that is shorter itself
+            stands still if it has one value only.
+    """
+    shortest = max(1, min(round(standstill_s * rate_hz), signal.shape[1]) - 1)
+    result = np.zeros(signal.shape[0])
+    for lead, values in enumerate(signal):
+        starts, stops = true_runs(values[1:] == values[:-1])
+        lengths = stops - starts
+        result[lead] = (lengths[lengths >= shortest] + 1).sum() / values.size
+    return result
+
+
 def saturated_share(
     signal: Float32[np.ndarray, "leads samples"],
     *,

@@ -4,6 +4,7 @@
 
     store.json                 manifest, written last: a folder without it is not a store
     index.parquet              one row a recording: who, when, split, labels, flags, where
+    quality.parquet            one row a recording: its quality (only if it was measured)
     rejected.csv               what could not be read, and why (only if there is something)
     shards/shard-00000.arrow   Arrow IPC: the same facts, scales and ragged int16 samples
     preparing.json             only while a store is being made
@@ -18,6 +19,7 @@ FORMAT = 1
 
 MANIFEST = "store.json"
 INDEX = "index.parquet"
+QUALITY = "quality.parquet"
 REJECTED = "rejected.csv"
 SHARDS = "shards"
 PREPARING = "preparing.json"
