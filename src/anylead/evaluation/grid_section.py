@@ -104,7 +104,7 @@ def rank1_gain(entry: GridEntry, entries: Mapping[str, GridEntry]) -> Values | N
     before = entries.get(entry.untrained or "")
     if before is None or before.rank1 is None or entry.rank1 is None:
         return None
-    return entry.rank1 - before.rank1
+    return np.asarray(entry.rank1 - before.rank1)
 
 
 def _first(entry: GridEntry) -> Values:
