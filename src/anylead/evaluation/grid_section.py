@@ -16,6 +16,8 @@ from anylead.evaluation.results import Interval
 Values = Float[np.ndarray, "draws1"]
 _MANY = 1e9
 """Degrees of freedom: the spread over many patients is normal."""
+_DRAWN = 20
+"""Rows of the first figure."""
 _CURVES = 8
 """Lines a figure can hold and still be read."""
 
@@ -127,7 +129,7 @@ def _overview(
     rows = tuple(
         (
             one.name,
-            str(ranks[one.name]),
+            str(ranks[one.name]).replace("-", "\u2011"),  # which does not break the line
             *(auroc_interval(one.auroc[name]) if name in one.auroc else "-" for name in sets),
             _or_dash(gain(one, entries), signed=True),
             _or_dash(one.rank1),
@@ -135,9 +137,13 @@ def _overview(
         )
         for one in ordered
     )
-    shown = {one.name: auroc_interval(_first(one)) for one in ordered}
+    shown = {one.name: auroc_interval(_first(one)) for one in ordered[:_DRAWN]}
     figures = (
-        forest_figure(shown, caption=f"Macro AUROC, {_told(sets[0])}", axis="macro AUROC") if shown else None,
+        forest_figure(
+            shown, caption=f"Macro AUROC, {_told(sets[0])}, the best {len(shown)}", axis="macro AUROC"
+        )
+        if shown
+        else None,
     )
     several = [one for one in ordered if len(one.seed_values) > 1]
     notes = (
