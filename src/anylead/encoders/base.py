@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anylead.batch import Batch
+from anylead.errors import ConfigError
 from anylead.nn.places import Places
 from anylead.nn.pooling import Pooling, masked_mean, pool
 
@@ -135,6 +136,15 @@ class Encoder(nn.Module, ABC):
         Raises:
             ConfigError: If there is no such layer.
         """
+
+    def check_layer(self, layer: int | None) -> None:
+        """Refuses a layer that is not there; None is the last.
+
+        Raises:
+            ConfigError: If there is no such layer.
+        """
+        if layer is not None and not 0 <= layer <= self.layers:
+            raise ConfigError(f"encoder: got layer {layer}; it has layers 0 to {self.layers}.")
 
     def forward(self, batch: Batch, *, layer: int | None = None) -> Features:
         """Encodes a batch."""

@@ -198,8 +198,7 @@ class ConvTransformer(Encoder):
         Raises:
             ConfigError: If there is no such layer.
         """
-        if layer is not None and not 0 <= layer <= self.layers:
-            raise ConfigError(f"encoder: got layer {layer}; it has layers 0 to {self.layers}.")
+        self.check_layer(layer)
         x = self.embed_tokens(tokens, hidden=hidden, hidden_embedding=hidden_embedding)
         mask = tokens.mask
         if shown is not None:

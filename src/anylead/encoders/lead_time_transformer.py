@@ -191,8 +191,7 @@ class LeadTimeTransformer(Encoder):
         Raises:
             ConfigError: If there is no such layer.
         """
-        if layer is not None and not 0 <= layer <= self.layers:
-            raise ConfigError(f"encoder: got layer {layer}; it has layers 0 to {self.layers}.")
+        self.check_layer(layer)
         x, mask = tokens.values, tokens.mask
         if hidden is not None and hidden_embedding is not None:
             x = torch.where(hidden.unsqueeze(-1), hidden_embedding.to(x.dtype), x)

@@ -9,7 +9,7 @@ from typing import Any
 from anylead.config import from_plain, read_yaml, to_plain
 from anylead.errors import ConfigError
 from anylead.provenance import fingerprint
-from anylead.workflows.pretrain import PretrainConfig, read_pretrain_config, size_of
+from anylead.workflows.pretrain import PretrainConfig, read_pretrain_config
 
 LEAD_SETS = ("12", "6", "3", "2", "I")
 CURVE_AT = (0.25, 0.5)
@@ -245,7 +245,7 @@ def _cell(config: CompareConfig, values: dict[str, Any], place: Place, seeds: in
         settings = {**values, "stores": list(map(str, config.stores)), "out": str(config.out)}
         try:
             pretrain = read_pretrain_config(settings, where=_cell_name(place.row, place.column))
-            size_of(pretrain.encoder) if isinstance(pretrain.encoder, str) else None
+            pretrain = replace(pretrain, encoder=pretrain.encoder_config)  # spelled out, or refused
         except ConfigError as error:
             reason = str(error)
     name = slug(_cell_name(place.row, place.column))
