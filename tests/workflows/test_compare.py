@@ -1,4 +1,6 @@
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -337,3 +339,20 @@ def test_the_grid_of_the_benchmark_can_be_read(synthetic_store, tmp_path):
     cells = cells_of(read_grid(file, stores=[str(synthetic_store)], out=str(tmp_path)))
     assert not [cell.refused for cell in cells if cell.refused]
     assert len(cells) == 40
+
+
+def test_a_killed_process_is_a_failed_cell(synthetic_store, tmp_path, monkeypatch):
+    from anylead.workflows.compare import run as module
+
+    def killed(run, config):
+        process = multiprocessing.get_context("fork").Process(target=lambda: os.kill(os.getpid(), 9))
+        process.start()
+        return process
+
+    monkeypatch.setattr(module, "_started", killed)
+    config = settings(synthetic_store, tmp_path)
+    run = only_run(config, "cmsc")
+    work = module._Work(config, (Store.open(synthetic_store),), lambda: False)
+    work.carry_out([run])
+    assert work.ended(run) == "failed"
+    assert "its process ended by signal 9" in read_run(run.folder)["reason"]
