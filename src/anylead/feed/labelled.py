@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 
 from anylead.batch import Batch
 from anylead.errors import ConfigError, InputError
-from anylead.feed.collate import collate
+from anylead.feed.collate import collate_stored
 from anylead.feed.lead_masking import RandomLeadMasking
 from anylead.feed.lead_sets import restrict_leads
 from anylead.feed.order import EpochOrder
@@ -136,10 +136,9 @@ class LabelledFeed:
         segments = []
         for place, start in zip(chosen.tolist(), starts.tolist(), strict=True):
             number, row = self._recordings[place]
-            store = self._stores[number]
-            length = min(self._window, int(self._samples[place]))
-            segments.append((store.signal(row, start, length), store.leads[row]))
-        batch = collate(
+            segments.append((number, row, start, min(self._window, int(self._samples[place]))))
+        batch = collate_stored(
+            self._stores,
             segments,
             leads=self._leads,
             sampling_rate_hz=self.sampling_rate_hz,

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int64
 from anylead.batch import Batch
 from anylead.errors import ConfigError
 from anylead.feed.augmentation import Augmentation
-from anylead.feed.collate import collate
+from anylead.feed.collate import collate_stored
 from anylead.feed.lead_masking import RandomLeadMasking
 from anylead.feed.order import EpochOrder
 from anylead.feed.overlap import DropReport, Recording, person_numbers, usable_rows
@@ -21,7 +21,6 @@ from anylead.feed.recordings import (
     gaps_everywhere,
     has_whole_lead,
     name_unused_leads,
-    with_gaps,
 )
 from anylead.leads import STANDARD_12
 from anylead.nn.keyed_random import DrawKey, uniform
@@ -214,7 +213,7 @@ class PairFeed:
     def _not_in_gaps(self, pairs: Int64[np.ndarray, "P 4"]) -> Bool[np.ndarray, "P"]:
         """Tells which pairs have a whole lead; reads the signals of recordings with gaps only."""
         result = np.ones(len(pairs), dtype=bool)
-        for place in np.flatnonzero(self._of_recordings(pairs[:, :2], with_gaps)).tolist():
+        for place in np.flatnonzero(self._of_recordings(pairs[:, :2], lambda store: store.gaps)).tolist():
             number, row, start, length = pairs[place].tolist()
             store = self._stores[number]
             if gaps_everywhere(store, row, self._leads):
@@ -277,11 +276,10 @@ class PairFeed:
     ) -> Batch:
         segments, persons = [], []
         for (number, row, _, _), places in zip(chosen.tolist(), starts.tolist(), strict=True):
-            store = self._stores[number]
-            names = store.leads[row]
-            segments += [(store.signal(row, start, self._window), names) for start in places]
+            segments += [(number, row, start, self._window) for start in places]
             persons += [int(self._persons[number][row])] * 2
-        batch = collate(
+        batch = collate_stored(
+            self._stores,
             segments,
             leads=self._leads,
             sampling_rate_hz=self.sampling_rate_hz,
