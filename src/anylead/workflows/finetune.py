@@ -284,9 +284,9 @@ def finetune_identify(config: IdentifyConfig) -> FinetuneResult:
 def _with_told(
     selection: Selection, classes: Sequence[ScoredClass], told: Bool[np.ndarray, "S 26"]
 ) -> tuple[Selection, int]:
-    """Returns the recordings of stores that tell of at least one of the classes, and how many are not."""
-    useful = told[:, [one.index for one in classes]].any(axis=1)
-    kept = selection.keep([bool(useful[number]) for number, _ in selection.recordings])
+    """Returns the recordings of stores that tell of at least one of the classes, and how many others."""
+    useful = set(np.flatnonzero(told[:, [one.index for one in classes]].any(axis=1)).tolist())
+    kept = selection.keep([number in useful for number, _ in selection.recordings])
     return kept, len(selection) - len(kept)
 
 
