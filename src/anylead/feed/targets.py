@@ -1,6 +1,7 @@
 """Labels and persons of recordings as arrays."""
 
 from collections.abc import Collection, Sequence
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -33,7 +34,7 @@ def carried_classes(stores: Sequence[Store], classes: Sequence[Collection[str]])
         stores: What to look through.
         classes: SNOMED CT codes that mean each class.
     """
-    codes = [set().union(*store.column("labels")) for store in stores]
+    codes = [set(chain.from_iterable(store.column("labels"))) for store in stores]
     return np.array([[not own.isdisjoint(members) for members in classes] for own in codes], dtype=bool)
 
 
