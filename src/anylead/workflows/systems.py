@@ -107,6 +107,8 @@ class Judgement:
     """The first system minus each of the others, on the same resamples of the patients."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason to recordings that were not judged."""
+    notes: tuple[str, ...] = ()
+    """What else a reader has to know."""
     recordings: tuple[str, ...] = ()
     """Whom it was judged on, as source/record."""
 
