@@ -109,3 +109,5 @@ def run(argv: list[str]) -> None:
     for name, folder in result.bundles.items():
         recordings = result.recordings[name]
         print(f"{folder}: leads {name}, {len(result.classes)} classes, {recordings} training recordings")
+    for note in result.notes:
+        print(note)

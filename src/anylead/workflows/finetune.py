@@ -45,7 +45,8 @@ from anylead.nn.pooling import Pooling
 from anylead.provenance import atomic_path
 from anylead.seeding import derive_seed
 from anylead.sources.challenge import SCORED_CLASSES, WEIGHTS, ScoredClass
-from anylead.workflows.selection import Selection, open_stores, predict_selection
+from anylead.store import Store
+from anylead.workflows.selection import Selection, open_stores, predict_selection, unknown_patients
 from anylead.workflows.told_classes import named_classes, told_by_name, told_classes
 
 logger = logging.getLogger(__name__)
@@ -192,6 +193,8 @@ class FinetuneResult:
     """Lead set, or ``any``, to the number of training recordings."""
     loss: Mapping[str, float]
     """Lead set, or ``any``, to the last loss logged."""
+    notes: tuple[str, ...] = ()
+    """Sentences on the data that its user has to know."""
 
 
 def finetune_classify(config: ClassifyConfig, *, start: Bundle | None = None) -> FinetuneResult:
@@ -239,7 +242,7 @@ def finetune_classify(config: ClassifyConfig, *, start: Bundle | None = None) ->
                 bundle, validation, chosen, told, leads=leads, batch_size=config.batch_size
             )
             parts[name] = (bundle.with_thresholds(config.head, thresholds), len(recordings), loss)
-    return _save(parts, config, head_config.classes)
+    return _save(parts, config, head_config.classes, stores)
 
 
 def finetune_identify(config: IdentifyConfig) -> FinetuneResult:
@@ -278,7 +281,7 @@ def finetune_identify(config: IdentifyConfig) -> FinetuneResult:
             loss = _train(encoder, head, feed, config, rate=rate, schedule=TriStage(), log=log, name=name)
             bundle = _assemble(start, encoder, {config.head: head}, config, leads=leads, training=recordings)
             parts[name] = (bundle, len(recordings), loss)
-    return _save(parts, config, names)
+    return _save(parts, config, names, training.stores)
 
 
 def _with_told(
@@ -534,7 +537,10 @@ def _learned_from(start: Bundle) -> dict[str, Any]:
 
 
 def _save(
-    parts: Mapping[str, tuple[Bundle, int, float]], config: FinetuneConfig, classes: tuple[str, ...]
+    parts: Mapping[str, tuple[Bundle, int, float]],
+    config: FinetuneConfig,
+    classes: tuple[str, ...],
+    stores: Sequence[Store],
 ) -> FinetuneResult:
     folders = {name: config.out / ("bundle" if name == "any" else f"bundle-{name}") for name in parts}
     with atomic_path(config.out / "config.yaml") as temporary:
@@ -546,4 +552,5 @@ def _save(
         classes=classes,
         recordings={name: count for name, (_, count, _) in parts.items()},
         loss={name: loss for name, (_, _, loss) in parts.items()},
+        notes=tuple(unknown_patients(stores)),
     )

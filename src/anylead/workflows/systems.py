@@ -21,6 +21,7 @@ from anylead.nn.pooling import Pooling
 from anylead.provenance import environment, write_json
 from anylead.seeding import derive_seed
 from anylead.store import Split, Store
+from anylead.workflows.selection import unknown_patients
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def write_judgement(
     )
     report = Report(
         title=title,
-        summary=tuple(summary),
+        summary=(*summary, *unknown_patients(stores)),
         sections=tuple(sections),
         provenance=provenance,
         results=judgement.results,
