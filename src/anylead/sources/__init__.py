@@ -15,6 +15,7 @@ from anylead.sources.incartdb import Incartdb
 from anylead.sources.ludb import Ludb
 from anylead.sources.mimic_iv_ecg import MimicIvEcg
 from anylead.sources.mitdb import Mitdb
+from anylead.sources.mixed import Mixed
 from anylead.sources.ptb_xl import PtbXl
 from anylead.sources.ptbdb import Ptbdb
 from anylead.sources.sph import Sph
@@ -39,6 +40,7 @@ AnySource = (
     | EcgId
     | Files
     | Synthetic
+    | Mixed
 )
 """Every data set anylead reads."""
 

@@ -47,22 +47,22 @@ def _rows(
 def _row(source: Source, ref: RecordRef, preparation: Preparation) -> ShardRow:
     check_recording(ref)
     record = preparation(source.load(ref))
-    labels = source.labels(ref)
+    labels, part = source.labels(ref), source.part(ref)
     missing = np.isnan(record.signal).any(axis=1)
     record = record.with_flags(
         *(f"missing:{lead}" for lead, yes in zip(record.leads, missing, strict=True) if yes)
     )
     facts: dict[str, Any] = {
         "record_id": ref.record_id,
-        "patient_id": ref.patient_id,
-        "source": source.name,
+        "patient_id": ref.patient_id or record.patient_id or ref.record_id,
+        "source": part.name,
         "recorded_at": ref.recorded_at or record.recorded_at,
         "fold": ref.fold,
         "leads": list(record.leads),
         "sampling_rate_hz": record.sampling_rate_hz,
         "samples": record.samples,
         "labels": list(labels.codes),
-        "labelled": source.labelled or bool(labels.codes),
+        "labelled": part.labelled or bool(labels.codes),
         "unknown_labels": list(labels.unknown),
         "flags": list(record.flags),
         "hash": recording_hash(record),
