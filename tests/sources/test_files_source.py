@@ -135,9 +135,11 @@ def every(tmp_path_factory):
     return write_every_format(tmp_path_factory.mktemp("clinic"))
 
 
-def test_every_format_is_found_and_what_is_no_recording_is_refused(every):
+def test_every_format_is_found_and_what_is_no_recording_is_refused(every, caplog):
     source = Files()
-    refs = {ref.record_id: ref for ref in source.scan(every)}
+    with caplog.at_level(logging.WARNING):
+        refs = {ref.record_id: ref for ref in source.scan(every)}
+    assert "files are not recordings, such as notes.txt" in caplog.text
     assert sorted(refs) == sorted((*RECORDINGS, *REFUSED))
     for name in RECORDINGS:
         record = source.load(refs[name])

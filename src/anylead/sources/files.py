@@ -83,7 +83,16 @@ class Files(Source):
         if table is not None:
             _compare(self.labels_csv, table, {ref.record_id for ref in refs})
         known = set(recordings)
-        return [*refs, *(_ref(root, path, "", table) for path in paths if path not in known)]
+        others = [path for path in paths if path not in known]
+        if others:
+            _log.warning(
+                "%s: %d of %d files are not recordings, such as %s",
+                root,
+                len(others),
+                len(paths),
+                others[0].name,
+            )
+        return [*refs, *(_ref(root, path, "", table) for path in others)]
 
     def load(self, ref: RecordRef) -> Record:
         """Reads one recording; see `Source.load`."""

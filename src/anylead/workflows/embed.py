@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from anylead.batch import Batch
 from anylead.bundle import Bundle, load
-from anylead.bundle.inference import record_means
+from anylead.bundle.inference import Window, record_means
 from anylead.bundle.on_store import require_own_steps, windows_in
 from anylead.encoders.base import device_of
 from anylead.errors import AnyleadError, ConfigError
@@ -98,7 +98,8 @@ class EmbedSummary:
 def embed(config: EmbedConfig) -> EmbedSummary:
     """Writes one row a recording: id, path, patient, split, source, labels, leads used, flags, embedding.
 
-    A recording that cannot be embedded is named in the summary and the rest goes on. Of a folder every
+    Recordings of files come first, then those of stores; windows of several make one batch. A recording that
+    cannot be embedded is named in the summary and the rest goes on. Of a folder every
     recording is taken, as the source ``files`` finds it; of a store every row, without reading a file again.
     The schema's metadata holds the fingerprint of the bundle, so that embeddings of two bundles are not mixed
     by mistake.
@@ -112,14 +113,20 @@ def embed(config: EmbedConfig) -> EmbedSummary:
     """
     bundle = load(config.bundle)
     reader, network = _reader(bundle, config)
-    found = [_found(bundle, path) for path in config.files]  # a mistake is said before the first recording
+    files: list[RecordRef] = []
+    stores: list[Store] = []
+    for path in config.files:  # a mistake is said before the first recording is read
+        found = _found(bundle, path)
+        if isinstance(found, Store):
+            stores.append(found)
+        else:
+            files += found
     rows: list[dict[str, Any]] = []
     failed: list[tuple[Path, str]] = []
-    for one in found:
-        if isinstance(one, Store):
-            _add_store(bundle, reader, one, config, rows, failed)
-        else:
-            _add_files(bundle, reader, one, config, rows, failed)
+    if files:
+        _add_files(bundle, reader, files, config, rows, failed)
+    for store in stores:
+        _add_store(bundle, reader, store, config, rows, failed)
     for path, reason in failed:
         logger.warning("%s is left out: %s", path, reason)
     if rows:
@@ -162,30 +169,40 @@ def _add_files(
     rows: list[dict[str, Any]],
     failed: list[tuple[Path, str]],
 ) -> None:
-    for ref in tqdm(refs, desc="embedding", unit="recording", disable=not config.progress):
-        try:
-            rows.append(_row(bundle, reader, ref, config))
-        except AnyleadError as error:
-            failed.append((ref.path, str(error)))
+    facts: dict[int, dict[str, Any]] = {}
+
+    def windows() -> Iterator[Window]:
+        for number, ref in enumerate(
+            tqdm(refs, desc="embedding", unit="recording", disable=not config.progress)
+        ):
+            try:
+                record = _read(ref, config.leads)
+                found = _facts(bundle, ref, record)
+                # What cannot be cut is refused before its first window.
+                yield from (replace(window, record=number) for window in bundle.windows_of([record]))
+                facts[number] = found
+            except AnyleadError as error:
+                failed.append((ref.path, str(error)))
+
+    means, _ = record_means(bundle.run(reader, windows(), batch_size=config.batch_size), len(refs))
+    rows += [found | {"embedding": means[number]} for number, found in facts.items()]
 
 
-def _row(
-    bundle: Bundle, reader: Callable[[Batch], Tensor], ref: RecordRef, config: EmbedConfig
-) -> dict[str, Any]:
-    files = Files()
-    record = files.load(ref) if ref.record_id else read(ref.path)
-    if config.leads is not None:
-        record = record.select(config.leads)
+def _read(ref: RecordRef, leads: tuple[str, ...] | None) -> Record:
+    """Reads a recording of a folder, or a file that stands for itself."""
+    record = Files().load(ref) if ref.record_id else read(ref.path)
+    return record if leads is None else record.select(leads)
+
+
+def _facts(bundle: Bundle, ref: RecordRef, record: Record) -> dict[str, Any]:
     prepared: Record = bundle.preparation(record)
-    windows = bundle.run(reader, bundle.windows_of([record]), batch_size=config.batch_size)
     return {
         "record_id": record.record_id,
         "path": str(ref.path),
         "patient_id": record.patient_id,
-        "labels": list(files.labels(ref).codes) if ref.record_id else None,
+        "labels": list(Files().labels(ref).codes) if ref.record_id else None,
         "leads": [name for name in prepared.leads if name in bundle.encoder.leads],
         "flags": list(prepared.flags),
-        "embedding": record_means(windows, 1)[0][0],
     }
 
 
