@@ -1,6 +1,8 @@
 """A plain folder: ids by path, labels from Dx or from a table."""
 
+import gzip
 import logging
+import zipfile
 
 import numpy as np
 import pytest
@@ -211,6 +213,32 @@ def test_a_folder_without_any_recording_is_refused(tmp_path):
         Files().scan(tmp_path)
     with pytest.raises(RecordFileError, match="there is no such folder; give the folder of the rec"):
         Files().scan(tmp_path / "none")
+
+
+def test_a_damaged_member_of_a_zip_spoils_no_other(every, tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a.hdf5", (every / "exams.hdf5").read_bytes()[:2000])
+        archive.write(every / "cart.edf", "b.edf")
+    damaged, whole = Files().scan(tmp_path)
+    assert (damaged.record_id, whole.record_id) == ("x.zip::a.hdf5", "x.zip::b.edf")
+    assert Files().load(whole).samples == 1500
+    with pytest.raises(RecordFileError, match="h5py cannot decode the file"):
+        Files().load(damaged)
+
+
+def test_an_archive_that_cannot_be_opened_is_one_rejected_file(every, tmp_path):
+    content = (every / "packed" / "some.zip").read_bytes()
+    (tmp_path / "x.zip").write_bytes(content[: len(content) // 2])
+    (ref,) = Files().scan(tmp_path)
+    with pytest.raises(RecordFileError, match="the archive cannot be unpacked"):
+        Files().load(ref)
+
+
+def test_exams_in_gzip_are_named_one_by_one(every, tmp_path):
+    (tmp_path / "x.hdf5.gz").write_bytes(gzip.compress((every / "exams.hdf5").read_bytes()))
+    refs = Files().scan(tmp_path)
+    assert [ref.record_id for ref in refs] == ["x.hdf5.gz::11", "x.hdf5.gz::22"]
+    assert all(len(Files().load(ref).leads) == 12 for ref in refs)
 
 
 def test_an_exam_that_is_there_twice_spoils_no_other(tmp_path):

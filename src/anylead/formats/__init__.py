@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from anylead.errors import RecordFileError
+from anylead.errors import ConfigError, RecordFileError
 from anylead.formats import (
     aecg,
     delimited,
@@ -113,7 +113,8 @@ def is_known(path: Path) -> bool:
 def list_items(path: Path) -> tuple[str, ...]:
     """Returns what may follow ``::`` to name each recording of a file; nothing where it holds one.
 
-    Every member of a zip counts that is no part of another, and every exam of HDF5, in an archive too.
+    Every member of a zip counts that is no part of another, and every exam of HDF5, in an archive too; a
+    damaged member counts once.
 
     Raises:
         RecordFileError: If the file is damaged.
@@ -130,11 +131,14 @@ def list_items(path: Path) -> tuple[str, ...]:
 
 def _items_inside(path: Path, head: bytes, member: str) -> Sequence[str]:
     """Returns the names of the recordings of one member of an archive, which gzip does not name."""
-    beginning = peek(path, head, member)
-    if not any(known.items and known.recognises(beginning, Path(member)) for known in FORMATS):
-        return [member]
-    with unpacked(path, head, member or None) as (inner, _):
-        exams = _own_items(inner, _head(inner))
+    try:
+        beginning = peek(path, head, member)
+        if not any(known.items and known.recognises(beginning, Path(member)) for known in FORMATS):
+            return [member]
+        with unpacked(path, head, member or None) as (inner, _):
+            exams = _own_items(inner, _head(inner))
+    except (RecordFileError, ConfigError):
+        return [member]  # reading it says what is wrong, and the others are not lost with it
     return [f"{member}::{exam}" if member else exam for exam in exams] if len(exams) > 1 else [member]
 
 
