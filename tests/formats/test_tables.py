@@ -1,6 +1,8 @@
 """CSV, TSV, Parquet and NPY. Independent: pandas and numpy write them, and the csv module by other rules."""
 
 import json
+from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ import pytest
 
 from anylead.errors import RecordFileError
 from anylead.formats import read
+from anylead.formats.writers import write as write_record
 from anylead.leads import STANDARD_12
 from fake_trees import fake_ecg
 
@@ -229,3 +232,51 @@ class TestRefused:
             )
         with pytest.raises(RecordFileError, match=r"all of them must be there"):
             read(tmp_path / "r.npy", fs=500, unit="mV", leads=STANDARD_12)
+
+
+ABOUT = {"patient_id": "P-7", "recorded_at": "2025-03-04T09:15:00", "age_years": 45, "sex": "F"}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npy"])
+def test_a_sidecar_says_whose_recording_it_is(tmp_path, frame, ecg, suffix):
+    path = describe(tmp_path / f"r.{suffix}", **SAID, **ABOUT, leads=list(STANDARD_12))
+    if suffix == "npy":
+        np.save(path, ecg)
+    else:
+        WRITERS["comma.csv" if suffix == "csv" else "plain.parquet"](frame, path)
+    record = read(path)
+    assert (record.patient_id, record.age_years, record.sex) == ("P-7", 45.0, "F")
+    assert record.recorded_at == datetime(2025, 3, 4, 9, 15)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_is_written_of_the_patient_comes_back(tmp_path, record, suffix):
+    about = {"patient_id": "P-7", "recorded_at": datetime(2025, 3, 4, 9), "age_years": 45.5, "sex": "M"}
+    back = read(write_record(replace(record, **about), tmp_path / f"r{suffix}"))
+    assert {name: getattr(back, name) for name in about} == about
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"patient_id": 7}, "patient_id is 7; give a text, such as P-7"),
+        ({"patient_id": " "}, "patient_id is ' '; give a text"),
+        ({"recorded_at": "yesterday"}, "recorded_at is 'yesterday'; give a date and time, such as 2025-"),
+        ({"age_years": "old"}, "age_years is 'old'; give a number of years from 0 to 150"),
+        ({"age_years": -1}, "age_years is -1; give a number of years"),
+        ({"age_years": True}, "age_years is True; give a number of years"),
+        ({"sex": "female"}, "sex is 'female'; give F or M"),
+        ({"sex": ["F"]}, "sex is .'F'.; give F or M"),
+    ],
+)
+def test_what_a_sidecar_says_of_the_patient_must_be_understood(tmp_path, frame, wrong, message):
+    path = describe(tmp_path / "r.csv", **SAID, **wrong)
+    WRITERS["comma.csv"](frame, path)
+    with pytest.raises(RecordFileError, match=rf"r\.json: {message}"):
+        read(path)
+
+
+def test_what_is_null_in_a_sidecar_is_not_known(tmp_path, frame):
+    path = describe(tmp_path / "r.csv", **SAID, **dict.fromkeys(ABOUT))
+    WRITERS["comma.csv"](frame, path)
+    assert read(path).patient_id is None

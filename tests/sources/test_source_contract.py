@@ -29,6 +29,7 @@ from anylead.sources.incartdb import Incartdb
 from anylead.sources.ludb import Ludb
 from anylead.sources.mimic_iv_ecg import MimicIvEcg
 from anylead.sources.mitdb import Mitdb
+from anylead.sources.mixed import Mixed, MixedPart
 from anylead.sources.ningbo_csv import NingboCsv
 from anylead.sources.ptb_xl import PtbXl
 from anylead.sources.ptbdb import Ptbdb
@@ -51,6 +52,20 @@ from fake_trees import (
     write_ptb_xl,
     write_ptbdb,
     write_sph,
+)
+
+
+def write_two(root: Path) -> Path:
+    write_ptb_xl(root / "ptb-xl")
+    write_ludb(root / "ludb")
+    return root
+
+
+TWO = Mixed(
+    parts=(
+        MixedPart(source="ptb-xl", path=Path("ptb-xl"), options={"sampling_rate_hz": 100}),
+        MixedPart(source="ludb", path=Path("ludb"), name="lobachevsky"),
+    )
 )
 
 CASES = {
@@ -76,6 +91,7 @@ CASES = {
     "heartprint": (Heartprint(), write_heartprint),
     "files": (Files(), write_cinc2021),
     "synthetic": (Synthetic(patients=3), lambda root: root),
+    "mixed": (TWO, write_two),
 }
 
 WITHOUT_FILES = {"synthetic"}
@@ -118,7 +134,7 @@ def test_facts_are_stated(case):
     for fact in ("name", "title", "licence", "citation"):
         assert getattr(source, fact).strip(), fact
     assert source.patient_ids in ("known", "unknown")
-    assert source.url.startswith("https://") or source.name in ("files", "synthetic")
+    assert source.url.startswith("https://") or source.name in ("files", "synthetic", "mixed")
 
 
 def test_a_published_data_set_states_its_size_and_how_its_layout_is_known(case):
@@ -175,10 +191,13 @@ def test_labels_are_sorted_snomed_codes(case):
     assert any(found.codes for found in labels) == (source.labelled or source.name in PARTLY_LABELLED)
 
 
-def test_scanning_reads_no_signal(case):
+def test_scanning_reads_no_signal(case, tmp_path_factory):
     source, root, refs = case
     if source.name in WITHOUT_FILES:
         return
+    data = [path for path in root.rglob("*") if path.suffix in (".dat", ".mat", ".xyz", ".h5", ".hdf5")]
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    moved = [path.rename(elsewhere / f"{number}") for number, path in enumerate(data)]
     data = [path for path in root.rglob("*") if path.suffix in DATA]
     if source.name in IN_TEXT:
         data = [ref.path for ref in refs]

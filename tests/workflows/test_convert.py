@@ -1,5 +1,6 @@
 import csv
 import os
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -78,6 +79,48 @@ def test_two_recordings_of_one_name_are_not_lost_silently(folder, tmp_path):
     done = convert_folder(folder, tmp_path / "out", ConvertConfig(to="dicom"))
     assert (done.converted, done.rejected) == (2, 2)
     assert "there is such a file" in (tmp_path / "out" / "rejected.csv").read_text()
+
+
+def test_the_same_call_again_goes_on_where_it_stopped(folder, tmp_path):
+    out, config = tmp_path / "out", ConvertConfig(to="edf")
+    write(replace(record(), record_id="a b/one.hea"), out / "a b" / "one.edf")
+    before = (out / "a b" / "one.edf").stat().st_mtime_ns
+    (folder / "README.txt").unlink()
+    done = convert_folder(folder, out, config)
+    assert done.line() == f"{out}: converted 2 (1 of them before), rejected 0"
+    assert (out / "a b" / "one.edf").stat().st_mtime_ns == before
+    assert convert_folder(folder, out, config).before == 2
+
+
+def test_what_two_recordings_are_called_is_refused_again(folder, tmp_path):
+    write(record(), folder / "two.edf")
+    first = convert_folder(folder, tmp_path / "out", ConvertConfig(to="dicom"))
+    again = convert_folder(folder, tmp_path / "out", ConvertConfig(to="dicom"))
+    assert (again.converted, again.rejected, again.before) == (first.converted, first.rejected, 2)
+
+
+def test_another_recording_in_the_place_of_one_is_left_and_told(folder, tmp_path):
+    out = tmp_path / "out"
+    write(replace(record(), signal=record().signal * 2), out / "two.csv")
+    done = convert_folder(folder, out, ConvertConfig(to="csv"))
+    assert (done.converted, done.rejected) == (1, 2)
+    assert "there is such a file, and it holds another recording" in (out / "rejected.csv").read_text()
+    np.testing.assert_array_equal(read(out / "two.csv").signal, record().signal * 2)
+
+
+def test_a_list_of_what_is_rejected_no_more_goes(folder, tmp_path):
+    config = ConvertConfig(to="csv")
+    assert convert_folder(folder, tmp_path / "out", config).rejected == 1
+    (folder / "README.txt").unlink()
+    assert convert_folder(folder, tmp_path / "out", config).list_of_rejected is None
+    assert not (tmp_path / "out" / "rejected.csv").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.docx").write_text("")
+    with pytest.raises(FileError, match=r"there is something already \(thesis\.docx\); name an empty"):
+        convert_folder(folder, tmp_path / "out", ConvertConfig(to="edf"))
 
 
 def test_segments_belong_to_their_record(tmp_path):

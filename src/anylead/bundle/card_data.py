@@ -45,7 +45,9 @@ def data_sets(stores: object) -> list[DataSet]:
                 fingerprint=str(store.get("fingerprint", "")),
                 licence=str(store.get("licence") or (source.licence if source else "unknown")),
                 citation=str(store.get("citation") or (source.citation if source else "unknown")),
-                patients_known=source is None or source.patient_ids == "known",
+                patients_known=bool(
+                    store.get("patients_known", source is None or source.patient_ids == "known")
+                ),
             ),
         )
     return list(found.values())

@@ -18,7 +18,8 @@ KEY_VARIABLE = "ANYLEAD_KEY"
 class ConvertArguments:
     """Writes a recording, or those of a folder, in another format; what is written is read back and compared.
 
-    Files of a folder that cannot be converted are listed in rejected.csv with the reason.
+    Files of a folder that cannot be converted are listed in rejected.csv with the reason; the same command
+    again goes on where it stopped.
     """
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IN")]
@@ -52,7 +53,7 @@ def run(argv: list[str]) -> int:
     if not given.source.is_dir():
         print(convert(given.source, given.out, config))
         return OK
-    done = convert_folder(given.source, given.out, config)
+    done = convert_folder(given.source, given.out, config, progress=True)
     print(done.line())
     return FAILED if done.rejected else OK
 

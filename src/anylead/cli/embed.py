@@ -14,13 +14,14 @@ from anylead.cli.dispatch import FAILED, OK
 class EmbedArguments:
     """Turns recordings into vectors: one row a recording, with id, path, leads used, flags and embedding.
 
+    Patient, split, source and labels stand beside them where they are known.
     A vector can identify the person it came from; treat it as personal data.
     """
 
     bundle: tyro.conf.Positional[Path]
     """Folder of a bundle, or its name on the Hugging Face Hub."""
     files: tyro.conf.Positional[tuple[Path, ...]]
-    """Recordings."""
+    """Recordings, folders of recordings, and stores that were prepared as the bundle's recordings are."""
     out: Path
     """Parquet file to write."""
     leads: tuple[str, ...] = ()
@@ -36,7 +37,7 @@ class EmbedArguments:
 
 
 def run(argv: list[str]) -> int:
-    """Runs ``anylead embed``; a file that cannot be embedded makes it a failure, the others are written."""
+    """Runs ``anylead embed``; a recording that cannot be embedded makes it a failure; the rest is written."""
     given, _ = parse(EmbedArguments, argv, prog="anylead embed")
 
     from anylead.workflows.embed import EmbedConfig, embed

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from anylead.cli.arguments import parse
+from anylead.cli.arguments import leads, parse
 from anylead.cli.dispatch import suggestion
 from anylead.config import from_plain
 from anylead.errors import ConfigError
@@ -36,6 +36,12 @@ class SourceOptions:
     """cinc2021: which of its databases to read (all)."""
     labels_csv: Path | None = None
     """files: a table of the recordings' findings (none)."""
+    fs: float | None = None
+    """files: sampling rate in Hz of tables and arrays without a sidecar."""
+    unit: str | None = None
+    """files: their unit of voltage: mV, uV, nV or V."""
+    leads: tuple[str, ...] | None = None
+    """files: their leads: I,II or a set (12, 8, 6, 4, 3, 2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +53,10 @@ class PrepareArguments:
     """
 
     data_set: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
-    """The data set: ptb-xl, synthetic, files (a folder of WFDB records), ...; `anylead sources` lists all."""
+    """The data set: ptb-xl, synthetic, files (a folder of recordings), mixed (several data sets), ...;
+    `anylead sources` lists all."""
     path: tyro.conf.Positional[Path | None] = None
-    """Its folder; none for synthetic patients."""
+    """Its folder; none for synthetic patients; for mixed a YAML file of the parts."""
     out: Path
     """Folder of the store."""
     jobs: int = 1
@@ -77,9 +84,10 @@ def run(argv: list[str]) -> None:
     from anylead.store import SplitConfig
     from anylead.workflows.prepare import PrepareConfig, prepare
 
+    mixed = given.data_set == "mixed"
     config = PrepareConfig(
-        source=build_source(given.data_set, given.source),
-        path=given.path,
+        source=read_parts(given) if mixed else build_source(given.data_set, given.source),
+        path=given.path.parent if mixed and given.path else given.path,
         out=given.out,
         preparation=build_preparation(given),
         split=SplitConfig(
@@ -124,4 +132,21 @@ def build_source(name: str, options: SourceOptions) -> Any:
     rate = values.get("sampling_rate_hz")
     if rate is not None and rate == int(rate):
         values["sampling_rate_hz"] = int(rate)
+    if "leads" in values:
+        values["leads"] = leads(values["leads"])
     return from_plain(SOURCES[name], values, where=f"source {name}")
+
+
+def read_parts(given: PrepareArguments) -> Any:
+    """Returns the data sets that a file names.
+
+    Raises:
+        ConfigError: If there is no such file, it cannot be understood, or an option is given beside it.
+    """
+    from anylead.sources.mixed import Mixed
+
+    if given.path is None:
+        raise ConfigError("prepare: mixed needs a YAML file of its parts; give it as PATH.")
+    if given.source != SourceOptions():
+        raise ConfigError(f"prepare: options of sources stand in {given.path}, beside their part; move them.")
+    return Mixed.read(given.path)

@@ -26,8 +26,10 @@ def run(argv: list[str]) -> None:
 
 def source_facts() -> list[dict[str, Any]]:
     """Returns what every source says of itself, plain."""
+    from anylead.cli.prepare import SourceOptions
     from anylead.sources import SOURCES
 
+    given = {field.name for field in dataclasses.fields(SourceOptions)}
     return [
         {
             "name": name,
@@ -37,7 +39,7 @@ def source_facts() -> list[dict[str, Any]]:
             "patient_ids": source.patient_ids,
             "labelled": source.labelled,
             **dataclasses.asdict(source.facts),
-            "options": [f.name for f in dataclasses.fields(source)],  # type: ignore[arg-type]
+            "options": [f.name for f in dataclasses.fields(source) if f.name in given],  # type: ignore[arg-type]
             "citation": source.citation,
         }
         for name, source in SOURCES.items()

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from anylead.errors import RecordFileError
+from anylead.errors import ConfigError, RecordFileError
 from anylead.formats import (
     aecg,
     delimited,
@@ -21,10 +21,10 @@ from anylead.formats import (
     wfdb,
 )
 from anylead.formats.base import HEAD_BYTES, Format
-from anylead.formats.unpack import is_packed, unpacked
+from anylead.formats.unpack import is_packed, list_members, peek, unpacked
 from anylead.record import Record
 
-__all__ = ["FORMATS", "identify", "read", "stored_unit"]
+__all__ = ["FORMATS", "identify", "is_known", "list_items", "read", "stored_unit"]
 
 # Those that content gives away stand first, those that only a name tells last.
 FORMATS: tuple[Format, ...] = (
@@ -98,6 +98,53 @@ def stored_unit(path: str | Path) -> str | None:
     """
     with _opened(Path(path)) as (inner, known):
         return known.unit(inner) if known.unit else None
+
+
+def is_known(path: Path) -> bool:
+    """Says from the beginning of a file, or its name, whether it looks like a recording or an archive.
+
+    Raises:
+        RecordFileError: If it cannot be opened.
+    """
+    head = _head(path)
+    return is_packed(head) or any(known.recognises(head, path) for known in FORMATS)
+
+
+def list_items(path: Path) -> tuple[str, ...]:
+    """Returns what may follow ``::`` to name each recording of a file; nothing where it holds one.
+
+    Every member of a zip counts that is no part of another, and every exam of HDF5, in an archive too; a
+    damaged member counts once.
+
+    Raises:
+        RecordFileError: If the file is damaged.
+        ConfigError: If its format needs a package that is not installed.
+    """
+    head = _head(path)
+    if not is_packed(head):
+        names = _own_items(path, head)
+    else:
+        members = list_members(path, head)
+        names = tuple(name for member in members for name in _items_inside(path, head, member))
+    return names if len(names) > 1 else ()
+
+
+def _items_inside(path: Path, head: bytes, member: str) -> Sequence[str]:
+    """Returns the names of the recordings of one member of an archive, which gzip does not name."""
+    try:
+        beginning = peek(path, head, member)
+        if not any(known.items and known.recognises(beginning, Path(member)) for known in FORMATS):
+            return [member]
+        with unpacked(path, head, member or None) as (inner, _):
+            exams = _own_items(inner, _head(inner))
+    except (RecordFileError, ConfigError):
+        return [member]  # reading it says what is wrong, and the others are not lost with it
+    return [f"{member}::{exam}" if member else exam for exam in exams] if len(exams) > 1 else [member]
+
+
+def _own_items(path: Path, head: bytes) -> tuple[str, ...]:
+    listing = next((known.items for known in FORMATS if known.recognises(head, path)), None)
+    return listing(path) if listing else ()
 
 
 @contextmanager

@@ -36,6 +36,8 @@ class Format:
     """Reads one recording from a path, with the options of `takes` as keywords."""
     takes: tuple[str, ...] = ()
     """Which of ``fs``, ``unit``, ``leads`` and ``item`` a file of this format does not say itself."""
+    items: Callable[[Path], tuple[str, ...]] | None = None
+    """Returns what ``item`` may be, for a format whose files may hold several recordings."""
     unit: Callable[[Path], str | None] | None = None
     """Returns the unit in which a file stores its samples, None where it says none; reading gives mV."""
 

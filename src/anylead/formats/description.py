@@ -3,13 +3,16 @@
 The sidecar of ``x.csv`` is ``x.json`` beside it::
 
     {"sampling_rate_hz": 500, "unit": "mV", "leads": ["I", "II", "V2"]}
+
+It may say whose recording it is, too: ``patient_id``, ``recorded_at`` (ISO 8601), ``age_years`` and ``sex``.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +26,7 @@ DESCRIBED = ("fs", "unit", "leads")
 """The options of `Format.takes` that `describe` takes."""
 
 _MAXIMUM_SIDECAR_BYTES = 2**20
+_MAXIMUM_AGE = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,10 @@ class Description:
     millivolts_per_unit: float
     leads: tuple[str, ...] | None
     """Canonical names; None where neither the sidecar nor the caller names leads."""
+    patient_id: str | None = None
+    recorded_at: datetime | None = None
+    age_years: float | None = None
+    sex: Literal["F", "M"] | None = None
 
 
 def describe(
@@ -41,7 +49,8 @@ def describe(
     """Returns what the caller gives and, for the rest, what the sidecar says.
 
     Raises:
-        RecordFileError: If the rate or the unit is nowhere, or the sidecar cannot be read.
+        RecordFileError: If the rate or the unit is nowhere, the sidecar cannot be read, or what it says of
+            the patient cannot be understood.
     """
     said = _sidecar(path)
     fs = said.get("sampling_rate_hz") if fs is None else fs
@@ -64,7 +73,53 @@ def describe(
         sampling_rate_hz=float(fs),
         millivolts_per_unit=scale,
         leads=None if leads is None else _names(path, leads),
+        **_patient(sidecar, said),
     )
+
+
+def _patient(sidecar: Path, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a sidecar says of the patient; what is absent or null is not known."""
+    found: dict[str, Any] = {}
+    for name, (understand, accepted) in _PATIENT.items():
+        value = said.get(name)
+        if value is None:
+            continue
+        try:
+            found[name] = understand(value)
+        except (TypeError, ValueError) as error:
+            raise RecordFileError(f"{sidecar}: {name} is {value!r}; give {accepted}.") from error
+    return found
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value.strip()
+
+
+def _age(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAXIMUM_AGE:
+        raise ValueError
+    return float(value)
+
+
+def _when(value: Any) -> datetime:
+    # A record has the local time, without a zone.
+    return datetime.fromisoformat(_text(value)).replace(tzinfo=None)
+
+
+def _sex(value: Any) -> str:
+    if value not in ("F", "M"):
+        raise ValueError
+    return str(value)
+
+
+_PATIENT: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "patient_id": (_text, "a text, such as P-7"),
+    "recorded_at": (_when, "a date and time, such as 2025-03-04T09:15:00"),
+    "age_years": (_age, f"a number of years from 0 to {_MAXIMUM_AGE}"),
+    "sex": (_sex, "F or M"),
+}
 
 
 def described_record(
@@ -91,7 +146,13 @@ def described_record(
         )
     except InputError as error:
         raise RecordFileError(f"{path}: {error}") from error
-    return record.with_flags(*flags)
+    return replace(
+        record.with_flags(*flags),
+        patient_id=description.patient_id,
+        recorded_at=description.recorded_at,
+        age_years=description.age_years,
+        sex=description.sex,
+    )
 
 
 def stated_unit(path: Path) -> str | None:

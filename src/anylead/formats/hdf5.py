@@ -8,6 +8,8 @@ Source: https://zenodo.org/records/4916206, the description of ``exams_part{i}.h
 (10.1038/s41467-020-15432-4), data availability, for the earlier order and the scale.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,18 @@ def recognises(head: bytes, path: Path) -> bool:
     return head.startswith(_MARK)
 
 
+def list_exams(path: Path) -> tuple[str, ...]:
+    """Returns the ids of the exams of a file, each once.
+
+    Raises:
+        RecordFileError: If the layout is another one than that of CODE-15 %.
+        ConfigError: If h5py is not installed.
+    """
+    with _opened(path) as file:
+        exams, _ = _datasets(path, file)
+    return tuple(dict.fromkeys(exams.astype(str).tolist()))
+
+
 def read_hdf5(path: Path, *, item: str | None = None) -> Record:
     """Reads one exam of an HDF5 file in the layout of CODE-15 %.
 
@@ -47,23 +61,30 @@ def read_hdf5(path: Path, *, item: str | None = None) -> Record:
         RecordFileError: If the layout is another one, or the exam is not there, ambiguous or all zeros.
         ConfigError: If h5py is not installed.
     """
+    with _opened(path) as file:
+        exams, tracings = _datasets(path, file)
+        row = _row(path, exams, item)
+        values = np.asarray(tracings[row], dtype=np.float32)
+        exam = str(int(exams[row]))
+    return _record(path, exam, values)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Opens a file; whatever h5py stumbles over inside is one error."""
     try:
         import h5py
     except ImportError as error:
         raise missing_package(path, "HDF5", "h5py") from error
     try:
         with h5py.File(path, "r") as file:
-            exams, tracings = _datasets(path, file)
-            row = _row(path, exams, item)
-            values = np.asarray(tracings[row], dtype=np.float32)
-            exam = str(int(exams[row]))
+            yield file
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, MemoryError) as error:
         if isinstance(error, RecordFileError):
             raise
         raise RecordFileError(
             f"{path}: h5py cannot decode the file ({type(error).__name__}: {error}); copy it again."
         ) from error
-    return _record(path, exam, values)
 
 
 def _datasets(path: Path, file: Any) -> tuple[np.ndarray, Any]:
@@ -137,5 +158,9 @@ def _misfit(signal: Float32[np.ndarray, "leads samples"], order: tuple[str, ...]
 
 
 FORMAT = Format(
-    name="HDF5 as CODE-15 % has it (.hdf5)", recognises=recognises, read=read_hdf5, takes=("item",)
+    name="HDF5 as CODE-15 % has it (.hdf5)",
+    recognises=recognises,
+    read=read_hdf5,
+    takes=("item",),
+    items=list_exams,
 )

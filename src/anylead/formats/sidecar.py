@@ -1,6 +1,6 @@
 """Writing the sidecar of a table: rate, unit, leads, and what is known of the patient.
 
-`anylead.formats.description` reads rate, unit and leads back.
+`anylead.formats.description` reads it back.
 """
 
 from pathlib import Path

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from anylead.errors import ConfigError, RecordFileError
+from anylead.formats.base import HEAD_BYTES
 
 MAXIMUM_BYTES = 2**30
 """How much is unpacked at most."""
@@ -26,6 +27,7 @@ FREE_BYTES = 2**26
 
 _GZIP_MARK = b"\x1f\x8b"
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
+_BROKEN = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _CHUNK_BYTES = 2**20
 _MAXIMUM_HEADER_BYTES = 2**20
 
@@ -59,24 +61,64 @@ def unpacked(path: Path, head: bytes, item: str | None) -> Iterator[tuple[Path, 
                 inner, left = _unzip(path, folder, item)
         except RecordFileError:
             raise
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            RuntimeError,
-            zlib.error,
-            lzma.LZMAError,
-            zipfile.BadZipFile,
-        ) as error:
-            raise RecordFileError(
-                f"{path}: the archive cannot be unpacked ({type(error).__name__}: {error}); pack it again."
-            ) from error
+        except _BROKEN as error:
+            raise _cannot_be_unpacked(path, error) from error
         _add_sidecar(path, inner)
         try:
             yield inner, left
         except (RecordFileError, ConfigError) as error:
             told = str(error).replace(str(folder / "_")[:-1], f"{path}::")
             raise type(error)(told) from error
+
+
+def list_members(path: Path, head: bytes) -> tuple[str, ...]:
+    """Returns the names of the recordings of a zip; of gzip, which has one without a name, an empty one.
+
+    Raises:
+        RecordFileError: If the archive is broken or unsafe.
+    """
+    if head.startswith(_GZIP_MARK):
+        return ("",)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            for info in infos:
+                _check_member(path, info)
+            names = list(dict.fromkeys(info.filename for info in infos))
+            headers = [name for name in names if PurePosixPath(name).suffix.lower() == ".hea"]
+            parts = {name for header in headers for name in _needed(archive, header)[1:]}
+    except RecordFileError:
+        raise
+    except _BROKEN as error:
+        raise _cannot_be_unpacked(path, error) from error
+    return tuple(name for name in names if name not in parts and _is_recording(name, names))
+
+
+def peek(path: Path, head: bytes, member: str) -> bytes:
+    """Returns the beginning of what is packed.
+
+    Args:
+        path: A file of gzip or zip.
+        head: Its beginning.
+        member: As `list_members` names it.
+
+    Raises:
+        RecordFileError: If the archive is broken.
+    """
+    try:
+        if head.startswith(_GZIP_MARK):
+            with gzip.open(path) as packed:
+                return packed.read(HEAD_BYTES)
+        with zipfile.ZipFile(path) as archive, archive.open(member) as inner:
+            return inner.read(HEAD_BYTES)
+    except _BROKEN as error:
+        raise _cannot_be_unpacked(path, error) from error
+
+
+def _cannot_be_unpacked(path: Path, error: Exception) -> RecordFileError:
+    return RecordFileError(
+        f"{path}: the archive cannot be unpacked ({type(error).__name__}: {error}); pack it again."
+    )
 
 
 def _gunzip(path: Path, folder: Path) -> Path:

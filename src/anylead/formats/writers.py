@@ -115,6 +115,25 @@ def write(record: Record, path: Path, *, to: str | None = None) -> Path:
     return path
 
 
+def is_written(record: Record, path: Path, *, to: str | None = None) -> bool:
+    """Says whether a recording is in a file already, as `write` would write it.
+
+    Raises:
+        FileError: If there is such a file and it holds something else.
+    """
+    writer, path = writer_for(path, to)
+    if not path.exists():
+        return False
+    try:
+        _check(record, path, exact=writer.exact)
+    except InputError as error:
+        raise FileError(
+            f"{path}: there is such a file, and it holds another recording; move it away, or choose another "
+            "folder."
+        ) from error
+    return True
+
+
 def _check(record: Record, path: Path, *, exact: bool) -> None:
     """Refuses what does not come back: a name that the format cannot hold, a sample beyond its quantum."""
     try:

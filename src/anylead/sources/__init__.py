@@ -17,6 +17,7 @@ from anylead.sources.incartdb import Incartdb
 from anylead.sources.ludb import Ludb
 from anylead.sources.mimic_iv_ecg import MimicIvEcg
 from anylead.sources.mitdb import Mitdb
+from anylead.sources.mixed import Mixed
 from anylead.sources.ningbo_csv import NingboCsv
 from anylead.sources.ptb_xl import PtbXl
 from anylead.sources.ptbdb import Ptbdb
@@ -45,6 +46,7 @@ AnySource = (
     | Heartprint
     | Files
     | Synthetic
+    | Mixed
 )
 """Every data set anylead reads."""
 

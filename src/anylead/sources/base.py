@@ -38,7 +38,8 @@ class RecordRef:
     path: Path
     """File to read, for WFDB without its suffix."""
     patient_id: str
-    """``<family>:<id>``, the same person's in every source of a family; the record's where nobody knows."""
+    """``<family>:<id>``, the same person's in every source of a family; the record's where nobody knows.
+    Empty leaves it to the record that `load` gives: the file says it, and it is not opened by `scan`."""
     recorded_at: datetime | None = None
     fold: int | None = None
     """The fold the publishers recommend, where they do."""
@@ -82,6 +83,18 @@ class Source(ABC):
         Raises:
             RecordFileError: If the layout is not that of the data set, or its tables are absent.
         """
+
+    def folders(self, root: Path) -> Sequence[Path]:
+        """Returns the folders whose files decide what `scan` finds, of a data set in `root`."""
+        return [root]
+
+    def part(self, ref: RecordRef) -> "Source":
+        """Returns the data set a recording is of: this one, but for a source that joins several."""
+        return self
+
+    def patient_known(self, record_id: str, patient_id: str) -> bool:
+        """Says whether a patient id that this source gave is a person's, and not the recording's own."""
+        return self.patient_ids == "known"
 
     @abstractmethod
     def load(self, ref: RecordRef) -> Record:

@@ -12,12 +12,23 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from anylead.errors import RecordFileError
-from anylead.sources.base import RecordRef
+from anylead.sources.base import RecordRef, Source
 
 _LINE = re.compile(r"(?P<sum>[0-9a-fA-F]{64})\s+\*?(?P<path>.+)")
 
 PublishedSums = Mapping[str, Mapping[str, str]]
 """Path below the data set without its last suffix -> suffix -> SHA-256 in lower case."""
+
+
+def scan_checked(source: Source, root: Path) -> Sequence[RecordRef]:
+    """Finds the recordings of a data set, with the checksums that were published for their files.
+
+    Raises:
+        RecordFileError: If the layout is not that of the data set, or a table is not the published one.
+    """
+    sums = read_sums(root, source.facts.checksums)
+    check_tables(root, source.facts.checksums, sums)
+    return attach_sums(source.scan(root), root, sums)
 
 
 def read_sums(root: Path, name: str) -> PublishedSums:

@@ -42,11 +42,13 @@ class StorePlan:
         shard_records: int,
     ) -> "StorePlan":
         """Fingerprints what a store is made of."""
+        folders = [None] if root is None else source.folders(root)
+        files = [listing_fingerprint(folder, ignore=out) for folder in folders]
         return cls(
             parts={
                 "source": fingerprint(source.name),
                 "options": fingerprint(to_plain(source)),
-                "files": listing_fingerprint(root, ignore=out),
+                "files": files[0] if len(files) == 1 else fingerprint(files),
                 "preparation": fingerprint(preparation),
                 "split": fingerprint(to_plain(split)),
                 "layout": fingerprint([FORMAT, shard_records]),

@@ -47,7 +47,7 @@ def _rows(
 def _row(source: Source, ref: RecordRef, preparation: Preparation) -> ShardRow:
     check_recording(ref)
     record = preparation(source.load(ref))
-    labels = source.labels(ref)
+    labels, part = source.labels(ref), source.part(ref)
     # Whatever is not a number becomes a missing count; readers of the store rely on the flag.
     missing = ~np.isfinite(record.signal).all(axis=1)
     record = record.with_flags(
@@ -55,15 +55,15 @@ def _row(source: Source, ref: RecordRef, preparation: Preparation) -> ShardRow:
     )
     facts: dict[str, Any] = {
         "record_id": ref.record_id,
-        "patient_id": ref.patient_id,
-        "source": source.name,
+        "patient_id": ref.patient_id or record.patient_id or ref.record_id,
+        "source": part.name,
         "recorded_at": ref.recorded_at or record.recorded_at,
         "fold": ref.fold,
         "leads": list(record.leads),
         "sampling_rate_hz": record.sampling_rate_hz,
         "samples": record.samples,
         "labels": list(labels.codes),
-        "labelled": source.labelled or bool(labels.codes),
+        "labelled": part.labelled or bool(labels.codes),
         "unknown_labels": list(labels.unknown),
         "flags": list(record.flags),
         "hash": recording_hash(record),

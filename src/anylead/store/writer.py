@@ -20,7 +20,7 @@ from anylead.errors import StoreError
 from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
 from anylead.sources.base import RecordRef, Source
-from anylead.sources.checksums import attach_sums, check_tables, read_sums
+from anylead.sources.checksums import scan_checked
 from anylead.store.index import open_index
 from anylead.store.layout import (
     FORMAT,
@@ -52,14 +52,25 @@ class PrepareSummary:
     already: bool = False
     """Whether the store was there before."""
     patients_known: bool = True
-    """Whether patient ids are published; where they are not, the splits are by recording."""
+    """Whether all patients are known; where they are not, the splits are by recording."""
+    patients_unknown: int = 0
+    """Recordings whose patient nobody knows."""
 
     def line(self) -> str:
         """Returns the last line a user sees."""
         verb = "already prepared" if self.already else "prepared"
         where = f" (see {REJECTED})" if self.rejected else ""
-        splits = "" if self.patients_known else "; patients are not published, so the splits are by recording"
-        return f"{verb} {self.prepared}, rejected {self.rejected}{where}{splits}"
+        return f"{verb} {self.prepared}, rejected {self.rejected}{where}{self._splits()}"
+
+    def _splits(self) -> str:
+        if self.patients_known:
+            return ""
+        if 0 < self.patients_unknown < self.prepared:
+            return (
+                f"; the patients of {self.patients_unknown} recordings are not known, so these are split by "
+                "recording"
+            )
+        return "; patients are not published, so the splits are by recording"
 
 
 def write_store(
@@ -101,16 +112,9 @@ def write_store(
         source, root, out, preparation=preparation.to_plain(), split=split, shard_records=shard_records
     )
     if plan.begin(out) == "finished":
-        counts = StoreManifest.read(out).counts
-        return PrepareSummary(
-            store=out,
-            prepared=counts["recordings"],
-            rejected=counts["rejected"],
-            already=True,
-            patients_known=source.patient_ids == "known",
-        )
+        return _summary(out, StoreManifest.read(out), already=True)
     try:
-        refs = _scan(source, root)
+        refs = source.scan(Path()) if root is None else scan_checked(source, root)
         _require_unique(refs, source, root)
         if split.use_folds:
             # Known before the first signal is read: nobody should wait an hour to hear it.
@@ -121,15 +125,6 @@ def write_store(
     chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
     _write_shards(source, chunks, preparation, out, jobs=jobs, progress=progress)
     return _finish(source, preparation, split, plan, out, shards=len(chunks))
-
-
-def _scan(source: Source, root: Path | None) -> Sequence[RecordRef]:
-    """Finds the recordings, with the checksums that were published for their files."""
-    if root is None:
-        return source.scan(Path())
-    sums = read_sums(root, source.facts.checksums)
-    check_tables(root, source.facts.checksums, sums)
-    return attach_sums(source.scan(root), root, sums)
 
 
 def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None) -> None:
@@ -227,6 +222,7 @@ def _finish(
             f"{out}: all {len(rejected)} recordings were rejected and no store was made; "
             f"the first: {rejected[0].reason}"
         )
+    unknown = len(facts) - _known_patients(source, facts)
     patients, hashes = facts.column("patient_id"), facts.column("hash")
     splits = assign_splits(
         patients, hashes, facts.column("fold").to_pylist(), split, where=f"source {source.name}"
@@ -245,19 +241,37 @@ def _finish(
         preparation=preparation.to_plain(),
         preparation_fingerprint=preparation.fingerprint(),
         split=split,
-        patients_known=source.patient_ids == "known",
+        patients_known=unknown == 0,
         labelled=source.labelled,
         shards=shards,
         fingerprint=plan.fingerprint,
         parts=plan.parts,
-        counts=_counts(index, rejected),
+        counts=_counts(index, rejected) | {"patients_unknown": unknown},
         provenance=environment(),
     )
     write_json(out / MANIFEST, manifest.to_plain())
     open_index(out, manifest)
     (out / PREPARING).unlink(missing_ok=True)
+    return _summary(out, manifest)
+
+
+def _known_patients(source: Source, facts: pa.Table) -> int:
+    """Counts the recordings whose patient id is a person's, a batch at a time."""
+    names = facts.select(["record_id", "patient_id"])
+    return sum(
+        sum(map(source.patient_known, *(column.to_pylist() for column in batch.columns)))
+        for batch in names.to_batches()
+    )
+
+
+def _summary(out: Path, manifest: StoreManifest, *, already: bool = False) -> PrepareSummary:
     return PrepareSummary(
-        store=out, prepared=len(index), rejected=len(rejected), patients_known=manifest.patients_known
+        store=out,
+        prepared=manifest.counts["recordings"],
+        rejected=manifest.counts["rejected"],
+        already=already,
+        patients_known=manifest.patients_known,
+        patients_unknown=manifest.counts.get("patients_unknown", 0),
     )
 
 

@@ -1,23 +1,23 @@
 """convert: recordings in any format that is read, to files of one that is written."""
 
 import csv
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from anylead.errors import AnyleadError, ConfigError, FileError
 from anylead.formats import identify, read
-from anylead.formats.delimited import SUFFIXES
-from anylead.formats.wfdb import header_path
-from anylead.formats.wfdb_header import read_header
-from anylead.formats.writers import WRITERS, write, writer_for
+from anylead.formats.folder import look_through
+from anylead.formats.writers import WRITERS, is_written, write, writer_for
 from anylead.provenance import atomic_path
 from anylead.record import Record
 from anylead.workflows.deidentify import check_key, deidentify, keyed_hash
 
 REJECTED = "rejected.csv"
-_TABLES = (*SUFFIXES, ".parquet", ".npy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,14 @@ class Converted:
     rejected: int
     list_of_rejected: Path | None
     """None where nothing was rejected."""
+    before: int = 0
+    """How many of the converted ones were there already."""
 
     def line(self) -> str:
         """Returns the closing line."""
         where = f" (see {self.list_of_rejected})" if self.list_of_rejected else ""
-        return f"{self.out}: converted {self.converted}, rejected {self.rejected}{where}"
+        before = f" ({self.before} of them before)" if self.before else ""
+        return f"{self.out}: converted {self.converted}{before}, rejected {self.rejected}{where}"
 
 
 def convert(path: Path, out: Path, config: ConvertConfig | None = None) -> Path:
@@ -77,46 +80,87 @@ def convert(path: Path, out: Path, config: ConvertConfig | None = None) -> Path:
     return write(_prepared(_read(path, config), config), out, to=config.to)
 
 
-def convert_folder(folder: Path, out: Path, config: ConvertConfig) -> Converted:
+def convert_folder(folder: Path, out: Path, config: ConvertConfig, *, progress: bool = False) -> Converted:
     """Writes every recording of a folder and its subfolders, and lists what cannot be, with the reason.
 
     The list is ``rejected.csv`` in `out`; where recordings are de-identified it names files, and so it lies
-    beside `out`. A file without a recording (a text, an annotation) is listed, too.
+    beside `out`. A file without a recording (a text, an annotation) is listed, too. After an interruption the
+    same call goes on: what is there already is compared with its recording and left as it is.
 
     Args:
         folder: Where the recordings are.
-        out: A folder that is empty or not there.
+        out: A folder that is not there, or holds nothing but what the same call wrote.
         config: The options; `to` is needed.
+        progress: Show a progress bar on standard error.
 
     Raises:
         ConfigError: If no format is named.
-        FileError: If `out` is no empty folder, there is no file, or the disk refuses.
+        FileError: If `out` holds something else, there is no file, or the disk refuses.
     """
     if config.to is None:
         raise ConfigError(f"{folder}: this is a folder; say the format with --to {' | '.join(WRITERS)}.")
     writer_for(Path("name"), config.to)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileError(f"{out}: there is something already; name an empty folder or none.")
-    files = _recordings(folder)
-    if not files:
+    names = [path.relative_to(folder) for path in look_through(folder, ignore=out).files]
+    table = out / REJECTED if config.key is None else out.with_name(f"{out.name}-{REJECTED}")
+    _require_own(out, {out / _name(name, config) for name in names}, table)
+    if not names:
         raise FileError(f"{folder}: the folder holds no file; name one with recordings.")
     rejected: list[tuple[str, str]] = []
-    for path in files:
-        name = path.relative_to(folder)
+    made: set[Path] = set()
+    before = 0
+    for name in tqdm(names, desc="convert", unit="file", disable=not progress):
+        target = out / _name(name, config)
         try:
-            record = replace(_read(path, config), record_id=name.as_posix())
-            write(_prepared(record, config), out / _name(name, config), to=config.to)
+            record = replace(_read(folder / name, config), record_id=name.as_posix())
+            before += _write(_prepared(record, config), target, config, again=target in made)
+            made.add(target)
         except AnyleadError as error:
             rejected.append((name.as_posix(), " ".join(str(error).split())))
-    table = out / REJECTED if config.key is None else out.with_name(f"{out.name}-{REJECTED}")
     if rejected:
         _write_rejected(table, rejected)
+    else:
+        table.unlink(missing_ok=True)
     return Converted(
         out=out,
-        converted=len(files) - len(rejected),
+        converted=len(names) - len(rejected),
         rejected=len(rejected),
         list_of_rejected=table if rejected else None,
+        before=before,
     )
+
+
+def _write(record: Record, target: Path, config: ConvertConfig, *, again: bool) -> bool:
+    """Writes a recording, unless an earlier call did; says whether it did.
+
+    Args:
+        record: The recording.
+        target: Its file without suffix.
+        config: The options.
+        again: Whether this call gave the name to another recording, so that the file is not this one's.
+    """
+    if not again and is_written(record, target, to=config.to):
+        return True
+    write(record, target, to=config.to)
+    return False
+
+
+def _require_own(out: Path, targets: set[Path], table: Path) -> None:
+    """Refuses a folder with files that this conversion does not write."""
+    if not os.path.lexists(out):
+        return
+    there = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else [out]
+    own = {str(target) for target in targets}
+    strange = [
+        path
+        for path in there
+        if path != table
+        and str(path.with_suffix("")) not in own
+        and not any(part.startswith(".") for part in path.relative_to(out).parts)
+    ]
+    if strange:
+        raise FileError(
+            f"{out}: there is something already ({strange[0].name}); name an empty folder or none."
+        )
 
 
 def _read(path: Path, config: ConvertConfig) -> Record:
@@ -130,38 +174,6 @@ def _read(path: Path, config: ConvertConfig) -> Record:
 
 def _prepared(record: Record, config: ConvertConfig) -> Record:
     return record if config.key is None else deidentify(record, config.key)
-
-
-def _recordings(folder: Path) -> list[Path]:
-    """Returns the files, without hidden ones and parts of another: data files, segments, sidecars."""
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    segments = _segments(files)
-    return [path for path in files if path not in segments and not _belongs_to_another(path)]
-
-
-def _belongs_to_another(path: Path) -> bool:
-    header = header_path(path)
-    if path.suffix.lower() == ".json":
-        return any(path.with_suffix(suffix).is_file() for suffix in _TABLES)
-    return path.suffix.lower() in (".dat", ".mat") and header is not None and header != path
-
-
-def _segments(files: Sequence[Path]) -> set[Path]:
-    """Returns the headers that a multi-segment header joins."""
-    found: set[Path] = set()
-    for path in files:
-        if path.suffix.lower() != ".hea":
-            continue
-        try:
-            parts = read_header(path).parts
-        except AnyleadError:
-            continue  # it is read again, and listed
-        found |= {path.with_name(f"{name}.hea") for name, _ in parts}
-    return found
 
 
 def _name(name: Path, config: ConvertConfig) -> Path:

@@ -542,6 +542,7 @@ def _write_bundle(
             "fingerprint": store.manifest.fingerprint,
             "licence": store.manifest.licence,
             "citation": store.manifest.citation,
+            "patients_known": store.manifest.patients_known,
         }
         for store in stores
     ]
