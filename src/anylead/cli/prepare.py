@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -47,7 +47,9 @@ class PrepareArguments:
     out: Path
     """Folder of the store."""
     jobs: int = 1
-    """Processes; -1 takes all cores."""
+    """Processes; -1 takes all cores, or all of the cluster."""
+    backend: Literal["loky", "ray", "dask"] = "loky"
+    """Who runs them: this machine, or the cluster that RAY_ADDRESS or DASK_SCHEDULER_ADDRESS names."""
     rate_hz: float = 500.0
     """Sampling rate of the store, where no bundle is named."""
     bundle: Path | None = None
@@ -83,6 +85,7 @@ def run(argv: list[str]) -> None:
             use_folds=given.use_folds,
         ),
         jobs=given.jobs,
+        backend=given.backend,
         progress=True,
     )
     print(prepare(config).line())

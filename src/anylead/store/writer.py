@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from anylead.config import to_plain
-from anylead.errors import StoreError
+from anylead.errors import ConfigError, StoreError
 from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
 from anylead.sources.base import RecordRef, Source
 from anylead.sources.checksums import attach_sums, check_tables, read_sums
+from anylead.store.backends import Backend, run_tasks
 from anylead.store.layout import (
     FORMAT,
     INDEX,
@@ -67,6 +67,7 @@ def write_store(
     preparation: Preparation,
     split: SplitConfig,
     jobs: int = 1,
+    backend: Backend = "loky",
     progress: bool = False,
     shard_records: int = 256,
 ) -> PrepareSummary:
@@ -82,6 +83,8 @@ def write_store(
         preparation: Steps.
         split: How persons are dealt to the splits.
         jobs: Processes.
+        backend: Who runs them; the store is the same. With ray and dask, give absolute paths that every
+            machine of the cluster sees.
         progress: Show a progress bar on standard error.
         shard_records: Recordings a shard, which is also the unit of work.
 
@@ -91,7 +94,7 @@ def write_store(
         RecordFileError: If the layout is not that of the data set, or a table is not the one whose checksum
             was published.
         FileError: If the disk refuses; what is finished stays and the same call continues there.
-        ConfigError: If the splits cannot be made.
+        ConfigError: If the splits cannot be made, or the backend is not there.
     """
     out = Path(out)
     plan = StorePlan.of(
@@ -116,7 +119,11 @@ def write_store(
         _discard_if_empty(out)
         raise
     chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
-    _write_shards(source, chunks, preparation, out, jobs=jobs, progress=progress)
+    try:
+        _write_shards(source, chunks, preparation, out, jobs=jobs, backend=backend, progress=progress)
+    except ConfigError:
+        _discard_if_empty(out)
+        raise
     return _finish(source, preparation, split, plan, out, shards=len(chunks))
 
 
@@ -155,41 +162,27 @@ def _write_shards(
     out: Path,
     *,
     jobs: int,
+    backend: Backend,
     progress: bool,
 ) -> None:
     for leftover in (out / SHARDS).glob(".*.partial"):
         leftover.unlink(missing_ok=True)
     waiting = [number for number in range(len(chunks)) if not _is_whole(shard_path(out, number))]
     total = sum(map(len, chunks))
+    # Recordings in the store after so many tasks: they begin in order, so this is right within a few shards.
+    there = [total - sum(len(chunks[number]) for number in waiting)]
+    for number in waiting:
+        there.append(there[-1] + len(chunks[number]))
     with tqdm(
-        total=total,
-        initial=total - sum(len(chunks[number]) for number in waiting),
-        desc=f"prepare {source.name}",
-        unit="rec",
-        disable=not progress,
+        total=total, initial=there[0], desc=f"prepare {source.name}", unit="rec", disable=not progress
     ) as bar:
-        for done in _run(source, chunks, preparation, out, waiting, jobs=jobs):
-            bar.update(done)
-
-
-def _run(
-    source: Source,
-    chunks: Sequence[Sequence[RecordRef]],
-    preparation: Preparation,
-    out: Path,
-    waiting: Sequence[int],
-    *,
-    jobs: int,
-) -> Iterator[int]:
-    if jobs == 1:
-        for number in waiting:
-            yield prepare_shard(source, chunks[number], preparation, shard_path(out, number))
-        return
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from parallel(
-        joblib.delayed(prepare_shard)(source, chunks[number], preparation, shard_path(out, number))
-        for number in waiting
-    )
+        run_tasks(
+            prepare_shard,
+            [(source, chunks[number], preparation, shard_path(out, number)) for number in waiting],
+            jobs=jobs,
+            backend=backend,
+            finished=lambda tasks: bar.update(there[tasks] - bar.n),
+        )
 
 
 def _is_whole(path: Path) -> bool:

@@ -8,6 +8,7 @@ from anylead.preparation import Preparation
 from anylead.sources.base import Source
 from anylead.sources.synthetic import Synthetic
 from anylead.store import PrepareSummary, SplitConfig, write_store
+from anylead.store.backends import Backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,10 @@ class PrepareConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     """How persons are dealt to training, validation and test."""
     jobs: int = 1
-    """Processes; -1 takes all cores."""
+    """Processes; -1 takes all cores, or all of the cluster."""
+    backend: Backend = "loky"
+    """Who runs them: loky on this machine; ray and dask on the cluster that RAY_ADDRESS or
+    DASK_SCHEDULER_ADDRESS names, or on one made here for this call."""
     progress: bool = False
     """Show a progress bar on standard error."""
 
@@ -47,12 +51,17 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
         )
     if config.path is not None and not config.path.exists():
         raise ConfigError(f"prepare: {config.path} does not exist; give the folder of {config.source.name}.")
+    path, out = config.path, config.out
+    if config.backend != "loky":
+        # The current folder of a cluster's process is another.
+        path, out = None if path is None else path.absolute(), out.absolute()
     return write_store(
         config.source,
-        config.path,
-        config.out,
+        path,
+        out,
         preparation=config.preparation,
         split=config.split,
         jobs=config.jobs,
+        backend=config.backend,
         progress=config.progress,
     )
