@@ -43,9 +43,9 @@ class PrepareArguments:
     data_set: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
     """The data set: ptb-xl, synthetic, files (a folder of WFDB records), ...; `anylead sources` lists all."""
     path: tyro.conf.Positional[Path | None] = None
-    """Its folder; none for synthetic patients."""
+    """Its folder, or an address such as s3://bucket/folder; none for synthetic patients."""
     out: Path
-    """Folder of the store."""
+    """Folder or address of the store."""
     jobs: int = 1
     """Processes; -1 takes all cores, or all of the cluster."""
     backend: Literal["loky", "ray", "dask"] = "loky"

@@ -25,7 +25,7 @@ def run_tasks(
     *,
     jobs: int,
     backend: Backend = "loky",
-    finished: Callable[[int], None],
+    finished: Callable[[int], Any],
 ) -> None:
     """Calls a function once for each task, in any order, and returns when all calls have returned.
 

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int64
 
 from anylead.errors import InputError, StoreError
 from anylead.record import Record
+from anylead.store.copies import fetched, is_there, local_copy
 from anylead.store.layout import INDEX, INDEX_SCHEMA, shard_path
 from anylead.store.manifest import StoreManifest
 from anylead.store.quantise import dequantise
@@ -34,11 +35,14 @@ class Store:
     def open(cls, path: str | Path) -> "Store":
         """Opens a store. Reads the manifest and the index, no signal.
 
+        Args:
+            path: Its folder, or its address elsewhere; see `anylead.store.copies`.
+
         Raises:
             StoreError: If it is not a store, unfinished, damaged, of a newer format, or its splits
                 share a person.
         """
-        path = Path(path)
+        path = local_copy(path)
         manifest = StoreManifest.read(path)
         try:
             index = pq.read_table(path / INDEX)
@@ -51,7 +55,7 @@ class Store:
             raise StoreError(
                 f"{path / INDEX}: the index does not belong to the manifest; prepare the store again."
             )
-        missing = [n for n in range(manifest.shards) if not shard_path(path, n).is_file()]
+        missing = [n for n in range(manifest.shards) if not is_there(shard_path(path, n))]
         if missing:
             raise StoreError(
                 f"{path}: {len(missing)} of {manifest.shards} shards are missing, the first is "
@@ -154,7 +158,7 @@ class Store:
 
     def _shard(self, number: int) -> Shard:
         if number not in self._shards:
-            self._shards[number] = Shard(shard_path(self.path, number))
+            self._shards[number] = Shard(fetched(shard_path(self.path, number)))
         return self._shards[number]
 
 

@@ -1,10 +1,9 @@
 """Making a store: shard by shard, atomically, in any number of processes, resumable."""
 
 import csv
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,14 @@ from anylead.provenance import atomic_path, environment, write_json
 from anylead.sources.base import RecordRef, Source
 from anylead.sources.checksums import attach_sums, check_tables, read_sums
 from anylead.store.backends import Backend, run_tasks
-from anylead.store.layout import (
-    FORMAT,
-    INDEX,
-    INDEX_SCHEMA,
-    MANIFEST,
-    PREPARING,
-    REJECTED,
-    SHARDS,
-    shard_path,
-)
+from anylead.store.layout import FORMAT, INDEX, INDEX_SCHEMA, MANIFEST, REJECTED
 from anylead.store.manifest import StoreManifest
 from anylead.store.persons import same_person
 from anylead.store.plan import StorePlan
-from anylead.store.shards import Rejection, Shard
+from anylead.store.remote_tree import RemoteTree, reached_tree
+from anylead.store.shards import Rejection
 from anylead.store.splits import SPLITS, SplitConfig, assign_splits, require_disjoint, require_folds
+from anylead.store.targets import Target, reached_target
 from anylead.store.task import prepare_shard
 
 
@@ -61,8 +53,8 @@ class PrepareSummary:
 
 def write_store(
     source: Source,
-    root: Path | None,
-    out: Path,
+    root: Path | str | None,
+    out: Path | str,
     *,
     preparation: Preparation,
     split: SplitConfig,
@@ -78,8 +70,9 @@ def write_store(
 
     Args:
         source: The data set.
-        root: Its folder; None for a source that needs no files.
-        out: Folder of the store.
+        root: Its folder, or an address that fsspec knows (``s3://bucket/folder``); None for a source that
+            needs no files.
+        out: Folder or address of the store.
         preparation: Steps.
         split: How persons are dealt to the splits.
         jobs: Processes.
@@ -96,35 +89,44 @@ def write_store(
         FileError: If the disk refuses; what is finished stays and the same call continues there.
         ConfigError: If the splits cannot be made, or the backend is not there.
     """
-    out = Path(out)
-    plan = StorePlan.of(
-        source, root, out, preparation=preparation.to_plain(), split=split, shard_records=shard_records
-    )
-    if plan.begin(out) == "finished":
-        counts = StoreManifest.read(out).counts
-        return PrepareSummary(
-            store=out,
-            prepared=counts["recordings"],
-            rejected=counts["rejected"],
-            already=True,
-            patients_known=source.patient_ids == "known",
+    with reached_tree(root, ignore=out) as (folder, tree), reached_target(out) as target:
+        plan = StorePlan.of(
+            source,
+            folder,
+            target.folder,
+            preparation=preparation.to_plain(),
+            split=split,
+            shard_records=shard_records,
         )
-    try:
-        refs = _scan(source, root)
-        _require_unique(refs, source, root)
-        if split.use_folds:
-            # Known before the first signal is read: nobody should wait an hour to hear it.
-            require_folds([ref.fold for ref in refs], where=f"source {source.name}")
-    except Exception:
-        _discard_if_empty(out)
-        raise
-    chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
-    try:
-        _write_shards(source, chunks, preparation, out, jobs=jobs, backend=backend, progress=progress)
-    except ConfigError:
-        _discard_if_empty(out)
-        raise
-    return _finish(source, preparation, split, plan, out, shards=len(chunks))
+        if plan.begin(target.folder) == "finished":
+            counts = StoreManifest.read(target.folder).counts
+            return PrepareSummary(
+                store=Path(out),
+                prepared=counts["recordings"],
+                rejected=counts["rejected"],
+                already=True,
+                patients_known=source.patient_ids == "known",
+            )
+        target.claim()
+        try:
+            refs = _scan(source, folder)
+            _require_unique(refs, source, folder)
+            if split.use_folds:
+                # Known before the first signal is read: nobody should wait an hour to hear it.
+                require_folds([ref.fold for ref in refs], where=f"source {source.name}")
+        except Exception:
+            target.abandon()
+            raise
+        chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
+        try:
+            _write_shards(
+                source, chunks, preparation, target, tree, jobs=jobs, backend=backend, progress=progress
+            )
+        except ConfigError:
+            target.abandon()
+            raise
+        summary = _finish(source, preparation, split, plan, target, shards=len(chunks))
+        return replace(summary, store=Path(out))
 
 
 def _scan(source: Source, root: Path | None) -> Sequence[RecordRef]:
@@ -147,27 +149,19 @@ def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None
         )
 
 
-def _discard_if_empty(out: Path) -> None:
-    """Takes back the claim on a folder in which no shard has been made."""
-    if not any((out / SHARDS).glob("*.arrow")):
-        (out / PREPARING).unlink(missing_ok=True)
-        if out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
-
-
 def _write_shards(
     source: Source,
     chunks: Sequence[Sequence[RecordRef]],
     preparation: Preparation,
-    out: Path,
+    target: Target,
+    tree: RemoteTree | None,
     *,
     jobs: int,
     backend: Backend,
     progress: bool,
 ) -> None:
-    for leftover in (out / SHARDS).glob(".*.partial"):
-        leftover.unlink(missing_ok=True)
-    waiting = [number for number in range(len(chunks)) if not _is_whole(shard_path(out, number))]
+    whole = target.whole()
+    waiting = [number for number in range(len(chunks)) if number not in whole]
     total = sum(map(len, chunks))
     # Recordings in the store after so many tasks: they begin in order, so this is right within a few shards.
     there = [total - sum(len(chunks[number]) for number in waiting)]
@@ -178,21 +172,20 @@ def _write_shards(
     ) as bar:
         run_tasks(
             prepare_shard,
-            [(source, chunks[number], preparation, shard_path(out, number)) for number in waiting],
+            [
+                (
+                    source,
+                    chunks[number],
+                    preparation,
+                    target.shard(number),
+                    tree and tree.files_of(chunks[number]),
+                )
+                for number in waiting
+            ],
             jobs=jobs,
             backend=backend,
             finished=lambda tasks: bar.update(there[tasks] - bar.n),
         )
-
-
-def _is_whole(path: Path) -> bool:
-    if not path.exists():
-        return False
-    try:
-        Shard(path)
-    except StoreError:
-        return False
-    return True
 
 
 def _finish(
@@ -200,19 +193,20 @@ def _finish(
     preparation: Preparation,
     split: SplitConfig,
     plan: StorePlan,
-    out: Path,
+    target: Target,
     *,
     shards: int,
 ) -> PrepareSummary:
+    out = target.folder
     tables, rejected = [], []
     for number in range(shards):
-        shard = Shard(shard_path(out, number))
-        tables.append(_located(shard.facts(), number))
-        rejected += shard.rejections()
+        table, failed = target.read(number)
+        tables.append(_located(table, number))
+        rejected += failed
     facts = pa.concat_tables(tables)
     if len(facts) == 0:
-        shutil.rmtree(out / SHARDS)
-        _discard_if_empty(out)
+        target.remove_shards()
+        target.abandon()
         raise StoreError(
             f"{out}: all {len(rejected)} recordings were rejected and no store was made; "
             f"the first: {rejected[0].reason}"
@@ -244,7 +238,7 @@ def _finish(
         provenance=environment(),
     )
     write_json(out / MANIFEST, manifest.to_plain())
-    (out / PREPARING).unlink(missing_ok=True)
+    target.publish()
     return PrepareSummary(
         store=out, prepared=len(index), rejected=len(rejected), patients_known=manifest.patients_known
     )
