@@ -72,6 +72,7 @@ def test_a_store_elsewhere_opens_and_fetches_a_shard_when_it_is_used(memory, tmp
     mine, theirs = Store.open(tmp_path / "s"), Store.open(Path("memory://bucket/s"))
     assert theirs.index.equals(mine.index)
     assert theirs.manifest.fingerprint == mine.manifest.fingerprint
+    assert theirs.path.name == "s"
     assert not (theirs.path / "shards").exists()
     np.testing.assert_array_equal(theirs.signal(10), mine.signal(10))
     assert [path.name for path in (theirs.path / "shards").iterdir()] == ["shard-00002.arrow"]

@@ -6,7 +6,7 @@ Shards are memory-mapped, so they have to be files here.
 import hashlib
 import os
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anylead.provenance import atomic_path, write_json
@@ -23,7 +23,7 @@ ORIGIN = "origin.json"
 def local_copy(path: str | Path) -> Path:
     """Returns the folder of a store; of one elsewhere, a folder with all of it but the shards.
 
-    The folder is named after the manifest, so another store at the same address is another folder.
+    The folder above it is named after the manifest, so another store at the same address has another.
 
     Raises:
         ConfigError: If a package is missing that reads such addresses.
@@ -42,7 +42,8 @@ def local_copy(path: str | Path) -> Path:
             _fetch(place, name, Path(made))
         manifest = StoreManifest.read(Path(made))
         digest = hashlib.sha256((Path(made) / MANIFEST).read_bytes()).hexdigest()
-    folder = _cache() / "stores" / f"{manifest.fingerprint}-{digest[:16]}"
+    # Reports name stores by their folder.
+    folder = _cache() / "stores" / f"{manifest.fingerprint}-{digest[:16]}" / PurePosixPath(root).name
     for name, size in sizes.items():
         there = folder / name
         if "/" not in name and name != PREPARING and not (there.is_file() and there.stat().st_size == size):
