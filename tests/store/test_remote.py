@@ -189,6 +189,17 @@ def test_a_shard_cut_short_elsewhere_is_made_again(memory, tmp_path):
     assert remote_contents(memory, "/bucket/s") == whole
 
 
+def test_a_damaged_shard_elsewhere_is_told(memory):
+    memory.pipe("/bucket/s/shards/shard-00000.arrow", b"ARROW1 and nothing ARROW1")
+    with (
+        targets.reached_target("memory://bucket/s") as target,
+        pytest.raises(
+            StoreError, match=r"memory://bucket/s/shards/shard-00000\.arrow: the shard cannot be read"
+        ),
+    ):
+        target.read(0)
+
+
 def test_a_claim_left_beside_the_manifest_is_taken_back(memory):
     write_store(SOURCE, None, "memory://bucket/s", **OPTIONS)
     memory.pipe("/bucket/s/preparing.json", b"{}")
@@ -253,7 +264,7 @@ def test_a_shard_elsewhere_is_asked_for_facts_without_its_signals(memory):
                 read += len(data)
                 return data
 
-        facts, rejected = targets.read_facts(Counting())
+        facts, rejected = targets.read_facts(Counting(), "s")
     assert (len(facts), rejected) == (20, [])
     assert read < size / 100
 

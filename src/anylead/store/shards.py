@@ -127,11 +127,12 @@ class Shard:
         return _rejections(self._reader)
 
 
-def read_facts(file: Any) -> tuple[pa.Table, list[Rejection]]:
+def read_facts(file: Any, name: str) -> tuple[pa.Table, list[Rejection]]:
     """Returns what a shard says of its recordings, and what could not be used, reading no signal.
 
     Args:
         file: The shard, opened for binary reading; it may be far away.
+        name: What to call it in an error.
 
     Raises:
         StoreError: If it is not a shard.
@@ -145,7 +146,7 @@ def read_facts(file: Any) -> tuple[pa.Table, list[Rejection]]:
         return facts, _rejections(reader)
     except pa.ArrowInvalid as error:
         raise StoreError(
-            f"the shard cannot be read ({str(error).splitlines()[0]}); prepare the store again."
+            f"{name}: the shard cannot be read ({str(error).splitlines()[0]}); prepare the store again."
         ) from error
 
 

@@ -134,7 +134,7 @@ class RemoteTarget(Target):
             reaching(self._address),
             self._files.open(self._at(shard_path(Path(), number).as_posix()), "rb", block_size=2**18) as file,
         ):
-            return read_facts(file)
+            return read_facts(file, self.shard(number))
 
     def claim(self) -> None:
         """Puts the claim there, and removes what a kill has left of shards."""
