@@ -20,6 +20,7 @@ from pathlib import Path
 
 from anylead.provenance import environment
 from anylead.store import Store
+from anylead.store.layout import TWIN
 
 
 def command(out: Path, options: argparse.Namespace) -> list[str]:
@@ -36,8 +37,12 @@ def shards(store: Path) -> int:
 
 
 def contents(store: Path) -> dict[str, bytes]:
-    """Returns every file of a store, hidden ones too, and the manifest without its provenance."""
-    found = {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    """Returns every file of a store, hidden ones too, and the manifest without its provenance.
+
+    The twin of the index is left out: it holds the time at which the index was written.
+    """
+    files = [path for path in store.rglob("*") if path.is_file() and path.name != TWIN]
+    found = {str(path.relative_to(store)): path.read_bytes() for path in files}
     manifest = json.loads(found["store.json"])
     del manifest["provenance"]
     return {**found, "store.json": json.dumps(manifest).encode()}

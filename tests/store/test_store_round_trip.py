@@ -40,6 +40,7 @@ def test_every_recording_comes_back_whole_and_in_parts(tmp_path):
     assert store.index.schema.names == [
         "record_id", "patient_id", "source", "recorded_at", "fold", "leads", "sampling_rate_hz", "samples",
         "labels", "labelled", "unknown_labels", "flags", "hash", "age_years", "sex", "split", "shard", "row",
+        "lead_set",
     ]  # fmt: skip
     assert store.column("labels")[1] == ["164889003", "270492004"]
 
@@ -210,10 +211,9 @@ def test_a_patient_in_two_splits_is_noticed_at_opening(tmp_path):
     store = make(tmp_path / "s")
     splits = store.column("split").copy()
     splits[0] = "test" if splits[0] != "test" else "train"
-    column = store.index.schema.get_field_index("split")
-    pq.write_table(
-        store.index.set_column(column, "split", pa.array(splits)), tmp_path / "s" / "index.parquet"
-    )
+    index = pq.read_table(tmp_path / "s" / "index.parquet")
+    column = index.schema.get_field_index("split")
+    pq.write_table(index.set_column(column, "split", pa.array(splits)), tmp_path / "s" / "index.parquet")
     with pytest.raises(StoreError, match="patient array:0 is in the"):
         Store.open(tmp_path / "s")
 

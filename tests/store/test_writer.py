@@ -25,7 +25,9 @@ OPTIONS = {
 
 def contents(store: Path) -> dict[str, bytes]:
     """Returns what decides the content of a store; the manifest holds the time it was made."""
-    files = [p for p in sorted(store.rglob("*")) if p.is_file() and p.name != "store.json"]
+    files = [
+        p for p in sorted(store.rglob("*")) if p.is_file() and p.name not in ("store.json", "index.arrow")
+    ]
     return {str(p.relative_to(store)): p.read_bytes() for p in files}
 
 

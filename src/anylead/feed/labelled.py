@@ -106,7 +106,7 @@ class LabelledFeed:
         self._identities = None if identities is None else identities[kept].astype(np.int64)
         persons = person_numbers(stores)
         self._persons = np.array([persons[number][row] for number, row in self._recordings], dtype=np.int64)
-        samples = [stores[number].column("samples")[row] for number, row in self._recordings]
+        samples = [stores[number].numbers("samples")[row] for number, row in self._recordings]
         self._samples = np.array(samples, dtype=np.int64)
         self._order = EpochOrder(len(self._recordings), seed=seed)
 

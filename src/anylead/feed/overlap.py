@@ -6,10 +6,12 @@ Data sets overlap: a recording that one store trains on may be in the test split
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 from jaxtyping import Int64
 from numpy import ndarray
 
-from anylead.store import Split, Store, require_same_preparation, same_person
+from anylead.store import Split, Store, numbered, require_same_preparation, same_person
 
 Recording = tuple[int, int]
 """(number of the store, row of its index)."""
@@ -67,69 +69,63 @@ def usable_indices(stores: Sequence[Store], split: Split) -> tuple[list[Recordin
         InputError: If there is no store.
         StoreError: If the stores were made by other steps.
     """
-    require_same_preparation(stores)
-    patients = [name for store in stores for name in store.column("patient_id")]
-    hashes = [name for store in stores for name in store.column("hash")]
-    splits = [name for store in stores for name in store.column("split")]
-    person = same_person(patients, hashes)
-    reasons = _reasons(patients, hashes, splits, person, _PROTECTED_BY[split])
+    rows, report = usable_rows(stores, split)
+    return [(number, row) for number, row in rows.tolist()], report
 
-    kept: list[Recording] = []
-    kept_hashes: list[str] = []
-    dropped: dict[str, dict[str, int]] = {str(store.path): {} for store in stores}
-    kept_counts = dict.fromkeys(dropped, 0)
-    place = 0
-    for number, store in enumerate(stores):
-        name = str(store.path)
-        for row in range(len(store)):
-            if splits[place] == split:
-                reason = reasons[place]
-                if reason is None:
-                    kept.append((number, row))
-                    kept_hashes.append(hashes[place])
-                    kept_counts[name] += 1
-                else:
-                    dropped[name][reason] = dropped[name].get(reason, 0) + 1
-            place += 1
-    duplicates = len(kept_hashes) - len(set(kept_hashes))
-    return kept, DropReport(kept=kept_counts, dropped=dropped, duplicates=duplicates)
+
+def usable_rows(stores: Sequence[Store], split: Split) -> tuple[Int64[ndarray, "R 2"], DropReport]:
+    """Returns what `usable_indices` does, as an array: (number of the store, row of its index)."""
+    require_same_preparation(stores)
+    patients, hashes = _numbered(stores, "patient_id"), _numbered(stores, "hash")
+    splits = _joined(stores, "split").to_numpy().astype(str)
+    store = np.repeat(np.arange(len(stores)), [len(one) for one in stores])
+    row = np.concatenate([np.arange(len(one)) for one in stores])
+    reasons = _reasons(patients, hashes, splits, _persons(stores), _PROTECTED_BY[split])
+    chosen = splits == split
+    kept = chosen & (reasons == "")
+    names = [str(one.path) for one in stores]
+    dropped: dict[str, dict[str, int]] = {name: {} for name in names}
+    counts = dict.fromkeys(names, 0)
+    for number, name in enumerate(names):
+        own = chosen & (store == number)
+        counts[name] += int((own & kept).sum())
+        for reason, count in zip(*np.unique(reasons[own & ~kept], return_counts=True), strict=True):
+            dropped[name][str(reason)] = dropped[name].get(str(reason), 0) + int(count)
+    duplicates = int(kept.sum()) - len(np.unique(hashes[kept]))
+    rows = np.stack([store[kept], row[kept]], axis=1).astype(np.int64)
+    return rows, DropReport(kept=counts, dropped=dropped, duplicates=duplicates)
 
 
 def _reasons(
-    patients: Sequence[str],
-    hashes: Sequence[str],
-    splits: Sequence[str],
+    patients: Int64[ndarray, "recordings"],
+    hashes: Int64[ndarray, "recordings"],
+    splits: ndarray,
     person: Int64[ndarray, "recordings"],
     protecting: Sequence[Split],
-) -> list[str | None]:
-    """Returns why each recording may not be used, None where it may."""
-    reasons: list[str | None] = [None] * len(patients)
-    numbers = person.tolist()
+) -> ndarray:
+    """Returns why each recording may not be used, empty where it may."""
+    reasons = np.full(len(patients), "", dtype="<U16")
     for split in protecting:
-        inside = [place for place, name in enumerate(splits) if name == split]
-        tested_hashes = {hashes[place] for place in inside}
-        tested_patients = {patients[place] for place in inside}
-        tested_persons = {numbers[place] for place in inside}
-        for place, known in enumerate(reasons):
-            if known is not None or numbers[place] not in tested_persons:
-                continue
-            if hashes[place] in tested_hashes:
-                reasons[place] = f"{split} recording"
-            elif patients[place] in tested_patients:
-                reasons[place] = f"{split} patient"
-            else:
-                reasons[place] = f"{split} person"
+        inside = splits == split
+        for kind, numbers in (("recording", hashes), ("patient", patients), ("person", person)):
+            tested = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=bool)
+            tested[numbers[inside]] = True
+            reasons[(reasons == "") & tested[numbers]] = f"{split} {kind}"
     return reasons
 
 
 def person_numbers(stores: Sequence[Store]) -> list[Int64[ndarray, "recordings"]]:
     """Returns a number per person for every recording of every store; equal numbers are one person."""
-    person = same_person(
-        [name for store in stores for name in store.column("patient_id")],
-        [name for store in stores for name in store.column("hash")],
-    )
-    result, start = [], 0
-    for store in stores:
-        result.append(person[start : start + len(store)])
-        start += len(store)
-    return result
+    return np.split(_persons(stores), np.cumsum([len(store) for store in stores])[:-1])
+
+
+def _persons(stores: Sequence[Store]) -> Int64[ndarray, "recordings"]:
+    return same_person(_joined(stores, "patient_id"), _joined(stores, "hash"))
+
+
+def _numbered(stores: Sequence[Store], name: str) -> Int64[ndarray, "recordings"]:
+    return numbered(_joined(stores, name))
+
+
+def _joined(stores: Sequence[Store], name: str) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for store in stores for chunk in store.index.column(name).chunks])

@@ -1,14 +1,12 @@
 """PairFeed: pairs of neighbouring windows of one recording, for contrastive pre-training."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from anylead.batch import Batch
 from anylead.errors import ConfigError
@@ -16,13 +14,14 @@ from anylead.feed.augmentation import Augmentation
 from anylead.feed.collate import collate
 from anylead.feed.lead_masking import RandomLeadMasking
 from anylead.feed.order import EpochOrder
-from anylead.feed.overlap import DropReport, Recording, person_numbers, training_indices
+from anylead.feed.overlap import DropReport, Recording, person_numbers, usable_rows
 from anylead.feed.recordings import (
     common_rate_hz,
+    fed_at_all,
     gaps_everywhere,
     has_whole_lead,
     name_unused_leads,
-    usable_leads,
+    with_gaps,
 )
 from anylead.leads import STANDARD_12
 from anylead.nn.keyed_random import DrawKey, uniform
@@ -116,13 +115,15 @@ class PairFeed:
         name_unused_leads(stores, leads)
         overlap: DropReport | None = None
         if recordings is None:
-            recordings, overlap = training_indices(stores)
-        self._pairs, dropped = self._plan(recordings)
+            rows, overlap = usable_rows(stores, "train")
+        else:
+            rows = np.array(recordings, dtype=np.int64).reshape(-1, 2)
+        self._pairs, dropped = self._plan(rows)
         self._persons = person_numbers(stores)
         groups = self._persons_of(self._pairs) if config.persons_together else None
         self._order = EpochOrder(len(self._pairs), seed=seed, groups=groups)
         self.report = PairFeedReport(
-            recordings=len({(store, row) for store, row, _, _ in self._pairs.tolist()}),
+            recordings=len(np.unique(self._pairs[:, :2], axis=0)),
             pairs=len(self._pairs),
             dropped=dropped,
             overlap=overlap,
@@ -182,40 +183,64 @@ class PairFeed:
             for first in firsts
         ]
 
-    def _plan(self, recordings: Sequence[Recording]) -> tuple[Int64[np.ndarray, "P 4"], dict[str, int]]:
+    def _plan(self, rows: Int64[np.ndarray, "R 2"]) -> tuple[Int64[np.ndarray, "P 4"], dict[str, int]]:
         """Lists the pairs: store, row, first sample and length of the stretch the two windows lie in."""
-        dropped: Counter[str] = Counter()
-        pairs: list[tuple[int, int, int, int]] = []
-        for number, row in recordings:
+        samples = self._of_recordings(rows, lambda store: store.numbers("samples"))
+        fed = self._of_recordings(rows, lambda store: fed_at_all(store, self._leads)).astype(bool)
+        counts, needed_s = samples // (2 * self._window), 2 * self._config.window_s
+        if self._config.second == "same":
+            # One window is enough where it is both of a pair.
+            counts, needed_s = np.maximum(counts, samples >= self._window), self._config.window_s
+        kept = (counts > 0) & fed
+        dropped = {
+            f"shorter than {needed_s:g} s": int((counts == 0).sum()),
+            "none of its leads is fed": int(((counts > 0) & ~fed).sum()),
+        }
+        pairs = self._stretches(rows[kept], samples[kept], counts[kept])
+        whole = self._not_in_gaps(pairs)
+        dropped["pairs in a gap of all leads"] = int((~whole).sum())
+        return pairs[whole], {reason: count for reason, count in dropped.items() if count}
+
+    def _of_recordings(
+        self, rows: Int64[np.ndarray, "R 2"], column: Callable[[Store], np.ndarray]
+    ) -> Int64[np.ndarray, "R"]:
+        """Returns a column of the stores, in the order of (store, row)."""
+        result = np.zeros(len(rows), dtype=np.int64)
+        for number in np.unique(rows[:, 0]).tolist():
+            own = rows[:, 0] == number
+            result[own] = column(self._stores[number])[rows[own, 1]]
+        return result
+
+    def _not_in_gaps(self, pairs: Int64[np.ndarray, "P 4"]) -> Bool[np.ndarray, "P"]:
+        """Tells which pairs have a whole lead; reads the signals of recordings with gaps only."""
+        result = np.ones(len(pairs), dtype=bool)
+        for place in np.flatnonzero(self._of_recordings(pairs[:, :2], with_gaps)).tolist():
+            number, row, start, length = pairs[place].tolist()
             store = self._stores[number]
-            samples = store.column("samples")[row]
-            count = samples // (2 * self._window)
-            if count == 0 and self._config.second == "same" and samples >= self._window:
-                count = 1  # one window is enough where it is both of a pair
-            if count == 0:
-                needed = self._config.window_s * (1 if self._config.second == "same" else 2)
-                dropped[f"shorter than {needed:g} s"] += 1
-                continue
-            if not usable_leads(store, row, self._leads):
-                dropped["none of its leads is fed"] += 1
-                continue
-            stretches = self._stretches(samples, count)
             if gaps_everywhere(store, row, self._leads):
-                whole = [stretch for stretch in stretches if self._is_whole(store, row, *stretch)]
-                dropped["pairs in a gap of all leads"] += len(stretches) - len(whole)
-                stretches = whole
-            pairs += [(number, row, start, length) for start, length in stretches]
-        return np.array(pairs, dtype=np.int64).reshape(-1, 4), {k: v for k, v in dropped.items() if v}
+                result[place] = self._is_whole(store, row, start, length)
+        return result
 
     def _persons_of(self, pairs: Int64[np.ndarray, "P 4"]) -> Int64[np.ndarray, "P"]:
-        found = [int(self._persons[number][row]) for number, row, _, _ in pairs.tolist()]
-        return np.array(found, dtype=np.int64)
+        first = np.cumsum([0, *map(len, self._persons)])
+        found: Int64[np.ndarray, "P"] = np.concatenate(self._persons)[first[pairs[:, 0]] + pairs[:, 1]]
+        return found
 
-    def _stretches(self, samples: int, count: int) -> list[tuple[int, int]]:
+    def _stretches(
+        self,
+        rows: Int64[np.ndarray, "R 2"],
+        samples: Int64[np.ndarray, "R"],
+        counts: Int64[np.ndarray, "R"],
+    ) -> Int64[np.ndarray, "P 4"]:
+        """Returns store, row, first sample and length of every stretch, recording after recording."""
+        total, count = np.repeat(samples, counts), np.repeat(counts, counts)
+        place = np.arange(len(total)) - np.repeat(np.cumsum(counts) - counts, counts)
         if self._config.crop == "grid":
-            return [(2 * self._window * place, 2 * self._window) for place in range(count)]
-        bounds = [samples * place // count for place in range(count + 1)]
-        return [(start, stop - start) for start, stop in pairwise(bounds)]
+            start = 2 * self._window * place
+            stop = start + 2 * self._window
+        else:
+            start, stop = total * place // count, total * (place + 1) // count
+        return np.column_stack([np.repeat(rows, counts, axis=0), start, stop - start])
 
     def _is_whole(self, store: Store, row: int, start: int, length: int) -> bool:
         """Tells whether both windows of a pair have a lead, wherever in the stretch they lie."""

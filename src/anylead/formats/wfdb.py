@@ -1,7 +1,7 @@
 """WFDB: a text header (``.hea``) beside a data file (``.dat``, or ``.mat`` with a MATLAB header).
 
-Samples are decoded by the `wfdb` package; sizes are checked first, because it says nothing useful about files
-that are cut off.
+Samples of the commonest format are decoded by `wfdb_format16`, all others by the `wfdb` package; sizes are
+checked first, because the package says nothing useful about files that are cut off.
 
 Source: WFDB header and signal file formats, https://physionet.org/physiotools/wag/.
 """
@@ -16,6 +16,7 @@ from jaxtyping import Float32
 
 from anylead.errors import InputError, RecordFileError
 from anylead.formats.base import Format, check_values, volts_scale
+from anylead.formats.wfdb_format16 import is_plain, read_format_16
 from anylead.formats.wfdb_header import SignalLine, WfdbHeader, read_header
 from anylead.formats.wfdb_segments import read_segments
 from anylead.leads import canonical_lead
@@ -167,6 +168,9 @@ def _millivolts_per_unit(
 
 def _decode(header: WfdbHeader, counts_per_mv: float | None) -> list[np.ndarray]:
     """Returns the channels in their physical unit, NaN where a sample is missing."""
+    if is_plain(header, calibrated=counts_per_mv is not None):
+        return list(read_format_16(header, counts_per_mv=counts_per_mv))
+
     import wfdb  # takes 0.7 s, and no verb's --help needs it
 
     try:

@@ -24,8 +24,10 @@ _RECORD_LINE = re.compile(
     r"(?P<name>[^\s/]+)(?:/(?P<segments>\d{1,9}))?\s+(?P<signals>\d{1,9})"
     r"(?:\s+(?P<rate>\d*\.?\d+(?:[eE][+-]?\d+)?)(?:/\S*)?(?:\s+(?P<samples>\d{1,18})(?P<when>\s.*)?)?)?\s*"
 )
-_FORMAT = re.compile(r"(?P<format>\d+)(?:x(?P<frame>\d+))?(?::\d+)?(?:\+(?P<offset>\d+))?")
-_GAIN = re.compile(r"(?P<gain>[+-]?[\d.]+(?:[eE][+-]?\d+)?)?(?:\([+-]?\d+\))?(?:/(?P<unit>\S+))?")
+_FORMAT = re.compile(r"(?P<format>\d+)(?:x(?P<frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?")
+_GAIN = re.compile(
+    r"(?P<gain>[+-]?[\d.]+(?:[eE][+-]?\d+)?)?(?:\((?P<baseline>[+-]?\d+)\))?(?:/(?P<unit>\S+))?"
+)
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _DAY_FIRST = re.compile(r"\b(\d{1,2})[/.-](\d{1,2}|[A-Za-z]{3})[/.-](\d{4})\b")
 _YEAR_FIRST = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
@@ -45,6 +47,10 @@ class SignalLine:
     byte_offset: int
     gain: float
     """Stored units per physical unit; 0 where the header gives none (WFDB then means 200, uncalibrated)."""
+    baseline: int
+    """Stored value of 0 physical units: where the header gives none, the zero of the converter, else 0."""
+    skew: int
+    """Samples by which this signal lags behind the others in the file."""
     unit: str
     """As the header spells it; empty where it gives none (WFDB then means mV)."""
     name: str
@@ -156,10 +162,16 @@ def _signal_line(path: Path, line: str) -> SignalLine:
         format=int(storage["format"]),
         samples_per_frame=int(storage["frame"] or 1),
         byte_offset=int(storage["offset"] or 0),
+        skew=int(storage["skew"] or 0),
         gain=float(scale["gain"] or 0),
+        baseline=int(scale["baseline"] or _integer(parts[4])),
         unit=scale["unit"] or "",
         name=parts[8],
     )
+
+
+def _integer(text: str) -> int:
+    return int(text) if re.fullmatch(r"[+-]?\d{1,9}", text) else 0
 
 
 def _segment_line(path: Path, line: str) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """Prepared recordings on disk: shards, index, splits."""
 
 from anylead.store.manifest import StoreManifest
-from anylead.store.persons import same_person
+from anylead.store.persons import numbered, same_person
 from anylead.store.reader import Store, require_same_preparation
 from anylead.store.splits import SPLITS, Split, SplitConfig
 from anylead.store.writer import PrepareSummary, write_store
@@ -13,6 +13,7 @@ __all__ = [
     "SplitConfig",
     "Store",
     "StoreManifest",
+    "numbered",
     "require_same_preparation",
     "same_person",
     "write_store",

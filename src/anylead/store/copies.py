@@ -11,7 +11,7 @@ from typing import Any
 
 from anylead.provenance import atomic_path, write_json
 from anylead.store.addresses import locate, open_address, reaching, told_as
-from anylead.store.layout import MANIFEST, PREPARING, SHARDS
+from anylead.store.layout import MANIFEST, PREPARING, SHARDS, TWIN
 from anylead.store.manifest import StoreManifest, read_json
 
 CACHE = "ANYLEAD_CACHE"
@@ -46,7 +46,11 @@ def local_copy(path: str | Path) -> Path:
     folder = _cache() / "stores" / f"{manifest.fingerprint}-{digest[:16]}" / PurePosixPath(root).name
     for name, size in sizes.items():
         there = folder / name
-        if "/" not in name and name != PREPARING and not (there.is_file() and there.stat().st_size == size):
+        if (
+            "/" not in name
+            and name not in (PREPARING, TWIN)
+            and not (there.is_file() and there.stat().st_size == size)
+        ):
             _fetch(place, name, folder)
     shards = sorted(name.rpartition("/")[2] for name in sizes if name.startswith(f"{SHARDS}/"))
     write_json(folder / ORIGIN, {"address": place, "shards": shards})

@@ -5,6 +5,7 @@
     store.json                 manifest, written last: a folder without it is not a store
     index.parquet              one row a recording: who, when, split, labels, flags, where
     quality.parquet            one row a recording: its quality (only if it was measured)
+    index.arrow                both again, uncompressed, so that they can be mapped; made anew when stale
     rejected.csv               what could not be read, and why (only if there is something)
     shards/shard-00000.arrow   Arrow IPC: the same facts, scales and ragged int16 samples
     preparing.json             only while a store is being made
@@ -19,6 +20,7 @@ FORMAT = 1
 
 MANIFEST = "store.json"
 INDEX = "index.parquet"
+TWIN = "index.arrow"
 QUALITY = "quality.parquet"
 REJECTED = "rejected.csv"
 SHARDS = "shards"
@@ -63,6 +65,12 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """Columns of the index: the facts, the split, and where the signal lies."""
+
+QUALITY_STORE = b"anylead.store"
+"""Key of the metadata of `QUALITY`: the fingerprint of the store that was measured."""
+
+LEAD_SET = "lead_set"
+"""Column that only the twin has: the leads as one word, each distinct word stored once."""
 
 
 def shard_path(store: Path, number: int) -> Path:

@@ -1,10 +1,10 @@
-"""The quality of a store's recordings, beside its index: one row a recording, in the order of the index."""
+"""The quality of a store's recordings: a file beside its index, and from then on columns of `Store.index`."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anylead.provenance import atomic_path
-from anylead.store.layout import QUALITY
+from anylead.store.layout import QUALITY, QUALITY_STORE
 from anylead.store.reader import Store
 
 COLUMNS = {
@@ -31,9 +31,6 @@ QUALITY_SCHEMA = pa.schema(
 """Null where a measure cannot be told; `duplicate_of` is the record_id of the first of equal recordings;
 `faults` are written as flags are, ``kind`` or ``kind:lead``."""
 
-_STORE = b"anylead.store"
-"""Key of the file's metadata: the fingerprint of the store that was measured."""
-
 
 def write_quality(store: Store, table: pa.Table) -> None:
     """Writes ``quality.parquet`` into a store, whole or not at all; an older one is replaced.
@@ -45,6 +42,8 @@ def write_quality(store: Store, table: pa.Table) -> None:
     Raises:
         FileError: If the disk refuses.
     """
-    told = table.cast(QUALITY_SCHEMA).replace_schema_metadata({_STORE: store.manifest.fingerprint.encode()})
+    told = table.cast(QUALITY_SCHEMA).replace_schema_metadata(
+        {QUALITY_STORE: store.manifest.fingerprint.encode()}
+    )
     with atomic_path(store.path / QUALITY) as temporary:
         pq.write_table(told, temporary)

@@ -1,6 +1,6 @@
 """Store: prepared recordings on disk, memory-mapped."""
 
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,32 +8,36 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from anylead.errors import InputError, StoreError
 from anylead.record import Record
 from anylead.store.copies import fetched, is_there, local_copy
-from anylead.store.layout import INDEX, INDEX_SCHEMA, shard_path
+from anylead.store.index import lead_sets, open_index
+from anylead.store.layout import INDEX_SCHEMA, shard_path
 from anylead.store.manifest import StoreManifest
+from anylead.store.open_files import room_for_files
 from anylead.store.quantise import dequantise
 from anylead.store.shards import Shard
-from anylead.store.splits import SPLITS, require_disjoint
+from anylead.store.splits import SPLITS
 
 
 class Store:
-    """Prepared recordings: an index in memory, signals on disk until asked for."""
+    """Prepared recordings: index and signals on disk, mapped, and in memory only as far as they are used."""
 
     def __init__(self, path: Path, manifest: StoreManifest, index: pa.Table) -> None:
         self.path = path
         self.manifest = manifest
         self.index = index
-        """One row a recording; columns in `anylead.store.layout.INDEX_SCHEMA`."""
-        self._shards: dict[int, Shard] = {}
+        """One row a recording: the columns of `layout.INDEX_SCHEMA`, `layout.LEAD_SET` and, where quality was
+        measured, of `quality_table.QUALITY_SCHEMA`."""
+        self._shards: OrderedDict[int, Shard] = OrderedDict()
+        self._shards_at_once = room_for_files(manifest.shards)
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
-        """Opens a store. Reads the manifest and the index, no signal.
+        """Opens a store: maps the index, reads no signal.
 
         Args:
             path: Its folder, or its address elsewhere; see `anylead.store.copies`.
@@ -44,28 +48,14 @@ class Store:
         """
         path = local_copy(path)
         manifest = StoreManifest.read(path)
-        try:
-            index = pq.read_table(path / INDEX)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(
-                f"{path / INDEX}: the index cannot be read ({str(error).splitlines()[0]}); "
-                "prepare the store again."
-            ) from error
-        if index.schema.names != INDEX_SCHEMA.names or len(index) != manifest.counts.get("recordings"):
-            raise StoreError(
-                f"{path / INDEX}: the index does not belong to the manifest; prepare the store again."
-            )
+        index = open_index(path, manifest)
         missing = [n for n in range(manifest.shards) if not is_there(shard_path(path, n))]
         if missing:
             raise StoreError(
                 f"{path}: {len(missing)} of {manifest.shards} shards are missing, the first is "
                 f"{shard_path(path, missing[0]).name}; prepare the store again."
             )
-        store = cls(path, manifest, index)
-        require_disjoint(
-            store.column("patient_id"), store.column("hash"), store.column("split"), where=str(path)
-        )
-        return store
+        return cls(path, manifest, index)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -78,17 +68,40 @@ class Store:
     def _columns(self) -> dict[str, list[Any]]:
         return {}
 
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
     def column(self, name: str) -> list[Any]:
-        """Returns one column of the index as Python values, kept after the first time."""
+        """Returns one column of the index as Python values, kept after the first time.
+
+        Of a large store this takes some hundred bytes a recording; see `numbers`, and `index` itself.
+        """
         if name not in self._columns:
             self._columns[name] = self.index.column(name).to_pylist()
         return self._columns[name]
 
+    def numbers(self, name: str) -> np.ndarray:
+        """Returns one column of numbers, (recordings,), without a copy where none is missing."""
+        if name not in self._arrays:
+            self._arrays[name] = self.index.column(name).to_numpy()
+        return self._arrays[name]
+
+    @cached_property
+    def lead_sets(self) -> list[tuple[str, ...]]:
+        """The distinct lead sets of the recordings."""
+        return lead_sets(self.index)[0]
+
+    @cached_property
+    def lead_set_numbers(self) -> np.ndarray:
+        """Place in `lead_sets` of each recording's leads, int32 (recordings,)."""
+        return lead_sets(self.index)[1]
+
     @cached_property
     def leads(self) -> list[tuple[str, ...]]:
         """Lead names of each recording; equal ones are one and the same object."""
-        known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        return [known.setdefault(names, names) for names in map(tuple, self.column("leads"))]
+        sets = self.lead_sets
+        return [sets[number] for number in self.lead_set_numbers.tolist()]
 
     def signal(
         self, i: int, start: int = 0, length: int | None = None
@@ -106,22 +119,22 @@ class Store:
         Raises:
             InputError: If the recording has no such samples.
         """
-        samples = self.column("samples")[i]
+        samples = int(self.numbers("samples")[i])
         stop = samples if length is None else start + length
         if not 0 <= start < stop <= samples:
             raise InputError(
-                f"{self.path}: recording {self.column('record_id')[i]} has samples 0 to {samples - 1}; "
+                f"{self.path}: recording {self._value('record_id', i)} has samples 0 to {samples - 1}; "
                 f"samples {start} to {stop - 1} were asked for."
             )
-        counts, scale_mv = self._shard(self.column("shard")[i]).counts(self.column("row")[i])
+        counts, scale_mv = self._shard(int(self.numbers("shard")[i])).counts(int(self.numbers("row")[i]))
         return dequantise(counts.reshape(len(scale_mv), samples)[:, start:stop], scale_mv)
 
     def record(self, i: int) -> Record:
         """Reads one recording with what is known of it."""
-        row = {name: self.column(name)[i] for name in INDEX_SCHEMA.names}
+        row = {name: self._value(name, i) for name in INDEX_SCHEMA.names}
         return Record(
             signal=self.signal(i),
-            leads=self.leads[i],
+            leads=tuple(row["leads"]),
             sampling_rate_hz=row["sampling_rate_hz"],
             record_id=row["record_id"],
             patient_id=row["patient_id"],
@@ -139,7 +152,7 @@ class Store:
         """
         if split not in SPLITS:
             raise InputError(f"{self.path}: there is no split {split!r}; there are {', '.join(SPLITS)}.")
-        return np.flatnonzero(np.array(self.column("split"), dtype=object) == split).astype(np.int64)
+        return np.flatnonzero(pc.equal(self.index.column("split"), split).to_numpy()).astype(np.int64)
 
     @property
     def sampling_rate_hz(self) -> float:
@@ -148,18 +161,25 @@ class Store:
         Raises:
             StoreError: If there are several.
         """
-        rates = Counter(self.column("sampling_rate_hz"))
+        rates = np.unique(self.numbers("sampling_rate_hz"))
         if len(rates) != 1:
             raise StoreError(
-                f"{self.path}: the recordings have {', '.join(f'{rate:g}' for rate in sorted(rates))} Hz; "
+                f"{self.path}: the recordings have {', '.join(f'{rate:g}' for rate in rates)} Hz; "
                 "prepare the store with a Resample step."
             )
-        return float(next(iter(rates)))
+        return float(rates[0])
+
+    def _value(self, name: str, i: int) -> Any:
+        return self.index.column(name)[i].as_py()
 
     def _shard(self, number: int) -> Shard:
-        if number not in self._shards:
-            self._shards[number] = Shard(fetched(shard_path(self.path, number)))
-        return self._shards[number]
+        shard = self._shards.get(number)
+        if shard is None:
+            shard = self._shards[number] = Shard(fetched(shard_path(self.path, number)))
+            if len(self._shards) > self._shards_at_once:
+                # The one opened first: with a global shuffle, the one used last says nothing of the next.
+                self._shards.popitem(last=False)
+        return shard
 
 
 def require_same_preparation(stores: Sequence[Store]) -> None:

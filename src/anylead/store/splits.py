@@ -8,7 +8,7 @@ import numpy as np
 
 from anylead.errors import ConfigError, StoreError
 from anylead.seeding import derive_seed
-from anylead.store.persons import same_person
+from anylead.store.persons import Names, numbered, same_person
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -40,8 +40,8 @@ class SplitConfig:
 
 
 def assign_splits(
-    patients: Sequence[str],
-    hashes: Sequence[str],
+    patients: Names,
+    hashes: Names,
     folds: Sequence[int | None],
     config: SplitConfig,
     *,
@@ -70,7 +70,7 @@ def assign_splits(
         return _by_fold(person, folds)
     keys: dict[int, int] = {}
     for number, patient in zip(person.tolist(), patients, strict=True):
-        key = derive_seed(config.seed, "split", patient)
+        key = derive_seed(config.seed, "split", str(patient))
         keys[number] = min(key, keys.get(number, key))
     order = sorted(keys, key=lambda number: keys[number])
     tested = _share(len(order), config.test_fraction, spare=len(order) - 1)
@@ -109,19 +109,21 @@ def _by_fold(person: np.ndarray, folds: Sequence[int | None]) -> list[Split]:
     return [split[number] for number in person.tolist()]
 
 
-def require_disjoint(
-    patients: Sequence[str], hashes: Sequence[str], splits: Sequence[str], *, where: str
-) -> None:
+def require_disjoint(patients: Names, hashes: Names, splits: Names, *, where: str) -> None:
     """Checks that no patient and no recording is in two splits.
 
     Raises:
         StoreError: If one is.
     """
+    split = numbered(splits)
     for kind, names in (("patient", patients), ("recording", hashes)):
-        seen: dict[str, str] = {}
-        for name, split in zip(names, splits, strict=True):
-            if seen.setdefault(name, split) != split:
-                raise StoreError(
-                    f"{where}: {kind} {name} is in the {seen[name]} and in the {split} split; "
-                    "splits must share nobody: prepare the store again."
-                )
+        number = numbered(names)
+        _, first, group = np.unique(number, return_index=True, return_inverse=True)
+        other = np.flatnonzero(split != split[first[group]])
+        if other.size:
+            two = int(other[0])
+            one = int(first[group[two]])
+            raise StoreError(
+                f"{where}: {kind} {names[two]} is in the {splits[one]} and in the {splits[two]} split; "
+                "splits must share nobody: prepare the store again."
+            )

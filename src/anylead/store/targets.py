@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from anylead.errors import ConfigError, StoreError
 from anylead.store.addresses import locate, open_address, reaching, told_as
-from anylead.store.layout import MANIFEST, PREPARING, SHARDS, shard_path
+from anylead.store.layout import MANIFEST, PREPARING, SHARDS, TWIN, shard_path
 from anylead.store.shards import Rejection, Shard, read_facts
 
 _READ_ONLY = {"zip", "tar", "libarchive", "http", "https", "github", "git", "reference", "data"}
@@ -147,7 +147,7 @@ class RemoteTarget(Target):
     def publish(self) -> None:
         """Puts the finished files there, the manifest last, and takes back the claim."""
         for path in sorted(self.folder.iterdir()):
-            if path.name not in (MANIFEST, PREPARING) and path.is_file():
+            if path.name not in (MANIFEST, PREPARING, TWIN) and path.is_file():  # each reader makes the twin
                 self._put(path.name)
         self._put(MANIFEST)
         self._take_back()

@@ -2,12 +2,14 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
@@ -18,6 +20,7 @@ from anylead.provenance import atomic_path, environment, write_json
 from anylead.sources.base import RecordRef, Source
 from anylead.sources.checksums import attach_sums, check_tables, read_sums
 from anylead.store.backends import Backend, run_tasks
+from anylead.store.index import open_index
 from anylead.store.layout import FORMAT, INDEX, INDEX_SCHEMA, MANIFEST, REJECTED
 from anylead.store.manifest import StoreManifest
 from anylead.store.persons import same_person
@@ -211,11 +214,11 @@ def _finish(
             f"{out}: all {len(rejected)} recordings were rejected and no store was made; "
             f"the first: {rejected[0].reason}"
         )
-    columns = {name: facts.column(name).to_pylist() for name in ("patient_id", "hash", "fold")}
+    patients, hashes = facts.column("patient_id"), facts.column("hash")
     splits = assign_splits(
-        columns["patient_id"], columns["hash"], columns["fold"], split, where=f"source {source.name}"
+        patients, hashes, facts.column("fold").to_pylist(), split, where=f"source {source.name}"
     )
-    require_disjoint(columns["patient_id"], columns["hash"], splits, where=str(out))
+    require_disjoint(patients, hashes, splits, where=str(out))
     index = facts.append_column("split", pa.array(splits, pa.string())).select(INDEX_SCHEMA.names)
     with atomic_path(out / INDEX) as temporary:
         pq.write_table(index, temporary, compression="zstd")
@@ -238,6 +241,7 @@ def _finish(
         provenance=environment(),
     )
     write_json(out / MANIFEST, manifest.to_plain())
+    open_index(out, manifest)
     target.publish()
     return PrepareSummary(
         store=out, prepared=len(index), rejected=len(rejected), patients_known=manifest.patients_known
@@ -266,32 +270,33 @@ def _write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
 
 
 def _counts(index: pa.Table, rejected: Sequence[Rejection]) -> dict[str, Any]:
-    column: Mapping[str, list[Any]] = {
-        name: index.column(name).to_pylist()
-        for name in ("patient_id", "hash", "split", "unknown_labels", "flags", "samples", "sampling_rate_hz")
-    }
-    person = same_person(column["patient_id"], column["hash"]).tolist()
-    patients = len(set(column["patient_id"]))
-    hours = sum(n / hz for n, hz in zip(column["samples"], column["sampling_rate_hz"], strict=True)) / 3600
+    person = same_person(index.column("patient_id"), index.column("hash"))
+    patients, persons = pc.count_distinct(index.column("patient_id")).as_py(), len(np.unique(person))
+    split = index.column("split")
+    hours = pc.sum(pc.divide(index.column("samples"), index.column("sampling_rate_hz"))).as_py() / 3600
+    chosen = {name: pc.equal(split, name).to_numpy() for name in SPLITS}
     return {
         "recordings": len(index),
         "rejected": len(rejected),
         "patients": patients,
-        "persons": len(set(person)),
-        "patients_linked_by_identical_recordings": patients - len(set(person)),
-        "identical_recordings": len(index) - len(set(column["hash"])),
+        "persons": persons,
+        "patients_linked_by_identical_recordings": patients - persons,
+        "identical_recordings": len(index) - pc.count_distinct(index.column("hash")).as_py(),
         "hours": round(hours, 3),
         "splits": {
-            split: {
-                "recordings": column["split"].count(split),
-                "persons": len({p for p, s in zip(person, column["split"], strict=True) if s == split}),
-            }
-            for split in SPLITS
+            name: {"recordings": int(rows.sum()), "persons": len(np.unique(person[rows]))}
+            for name, rows in chosen.items()
         },
-        "unknown_labels": _most_common(label for labels in column["unknown_labels"] for label in labels),
-        "flags": _most_common(flag.partition(":")[0] for flags in column["flags"] for flag in flags),
+        "unknown_labels": _most_common(pc.list_flatten(index.column("unknown_labels"))),
+        "flags": _most_common(_kinds(pc.list_flatten(index.column("flags")))),
     }
 
 
-def _most_common(names: Iterator[str]) -> dict[str, int]:
-    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
+def _kinds(flags: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns what stands before the colon of ``kind:lead``."""
+    return pc.list_element(pc.split_pattern(flags, ":", max_splits=1), 0)
+
+
+def _most_common(names: pa.ChunkedArray) -> dict[str, int]:
+    counted = {item["values"]: item["counts"] for item in pc.value_counts(names).to_pylist()}
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
