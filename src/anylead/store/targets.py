@@ -40,7 +40,7 @@ class Target(ABC):
 
     @abstractmethod
     def claim(self) -> None:
-        """Makes the claim in the folder known, and removes what a kill has left of shards."""
+        """Makes the claim in the folder known, where there is one, and removes what a kill has left."""
 
     @abstractmethod
     def publish(self) -> None:
@@ -60,6 +60,7 @@ class LocalTarget(Target):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._interrupted = (folder / PREPARING).exists()
 
     def shard(self, number: int) -> Path:
         """Returns the file of a shard."""
@@ -76,9 +77,11 @@ class LocalTarget(Target):
         return shard.facts(), shard.rejections()
 
     def claim(self) -> None:
-        """Removes what a kill has left of shards."""
-        for leftover in (self.folder / SHARDS).glob(".*.partial"):
-            leftover.unlink(missing_ok=True)
+        """Removes what a kill has left of shards and other files."""
+        if self._interrupted:
+            for folder in (self.folder, self.folder / SHARDS):
+                for leftover in folder.glob(".*.partial"):
+                    leftover.unlink(missing_ok=True)
 
     def publish(self) -> None:
         """Takes back the claim."""

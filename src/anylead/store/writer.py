@@ -101,7 +101,9 @@ def write_store(
             split=split,
             shard_records=shard_records,
         )
-        if plan.begin(target.folder) == "finished":
+        state = plan.begin(target.folder)
+        target.claim()
+        if state == "finished":
             counts = StoreManifest.read(target.folder).counts
             return PrepareSummary(
                 store=Path(out),
@@ -110,7 +112,6 @@ def write_store(
                 already=True,
                 patients_known=source.patient_ids == "known",
             )
-        target.claim()
         try:
             refs = _scan(source, folder)
             _require_unique(refs, source, folder)
