@@ -137,6 +137,25 @@ def write_ptb_xl(
     return root
 
 
+def write_ptb_xl_plus(root: Path, *, records: int = 12) -> Path:
+    """Writes the statements of PTB-XL+ for `write_ptb_xl`: lists as text, in another order than PTB-XL's."""
+    root = Path(root)
+    scp = ("[('NORM', 100.0), ('SR', 0.0)]", "[('IMI', 35.0), ('SR', 0.0), ('IMI_OLD', 35.0)]")
+    sl = ("['NSR', 'NML']", "['SBRAD', 'FAV', 'IMI', 'AU', 'CRO', 'AMI', 'ZZZ']")
+    ids = [1, *range(records, 1, -1)]
+    _write_table(
+        root / "labels" / "ptbxl_statements.csv",
+        ["ecg_id", "scp_codes", "scp_codes_ext", "scp_codes_ext_snomed"],
+        [[one, "[]", scp[(one - 1) % 2], "[(441840, 100.0)]"] for one in ids],
+    )
+    _write_table(
+        root / "labels" / "12sl_statements.csv",
+        ["ecg_id", "statements", "statements_cat", "statements_ext", "statements_ext_snomed"],
+        [[one, sl[(one - 1) % 2], "[]", "[]", "[(441840, 100.0)]"] for one in ids],
+    )
+    return root
+
+
 CINC2021_DATABASES: Mapping[str, tuple[str, int, str]] = {
     "cpsc_2018": ("A{:04d}", 500, "mV"),
     "cpsc_2018_extra": ("Q{:04d}", 500, "mV"),
@@ -452,6 +471,58 @@ def write_sph(root: Path, *, records: int = 4, seed: int = 0) -> Path:
         row = [f"A{number:05d}", codes[(number - 1) % len(codes)], f"S{(number + 1) // 2:05d}", 40 + number]
         rows.append([*row, "MF"[number % 2], signal.shape[1], "2020-03-04"])
     _write_table(root / "metadata.csv", ["ECG_ID", "AHA_Code", "Patient_ID", "Age", "Sex", "N", "Date"], rows)
+    return root
+
+
+def write_chapman_csv(root: Path, *, records: int = 4, seed: int = 0) -> Path:
+    """Writes Chapman-Shaoxing in CSV: microvolts in columns, lead names in the raw copy's first line only."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    findings = (("AFIB", "RBBB TWC"), ("SB", "NONE"), ("AF", "STDD LVHV"), ("AVNRT", "NONE"))
+    rows = []
+    for number in range(1, records + 1):
+        name = f"MUSE_20180113_{171327 + number}_{27000 + 1000 * number}"
+        microvolts = (1000 * fake_ecg(rng)).T.tolist()
+        _write_table(root / "ECGData" / f"{name}.csv", STANDARD, microvolts)
+        first, *others = microvolts
+        _write_table(root / "ECGDataDenoised" / f"{name}.csv", first, others)
+        rhythm, beat = findings[(number - 1) % len(findings)]
+        rows.append([name, rhythm, beat, 84 + number, ("FEMALE", "MALE")[number % 2], 117, 234])
+    columns = ["FileName", "Rhythm", "Beat", "PatientAge", "Gender", "VentricularRate", "AtrialRate"]
+    _write_table(root / "Diagnostics.csv", columns, rows)
+    return root
+
+
+def write_ningbo_csv(root: Path, *, records: int = 3, seed: int = 0) -> Path:
+    """Writes Ningbo in CSV: integers of an unstated unit at 2000 Hz, leads in the order of the alphabet."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    order = sorted(range(12), key=lambda row: STANDARD[row].replace("aV", "A"))
+    rows = []
+    for number in range(records):
+        name = 1000364 + 17 * number
+        counts = np.round(16384 * fake_ecg(rng, seconds=3.0 + number, fs=2000.0)[order]).astype(int)
+        _write_table(
+            root / "PVCVTRawECGData" / f"{name}.csv", [STANDARD[row] for row in order], counts.T.tolist()
+        )
+        rows.append([name, "PVC", "Right", ("AC", "")[number % 2], ("female", "male")[number % 2]])
+    _write_table(root / "Diagnosis.csv", ["HospitalID", "Type", "LeftRight", "Sublocation", "Gender"], rows)
+    return root
+
+
+def write_heartprint(root: Path, *, persons: int = 3, seed: int = 0) -> Path:
+    """Writes Heartprint: 3747 numbers, the places of R waves, zeros; one recording in two sessions."""
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    for person in range(1, persons + 1):
+        for session, day in (("1", "20120509"), ("2", "23092013"), ("3R", "20210615")):
+            numbers = 10 * fake_ecg(rng, seconds=3747 / 250, fs=250.0)[0]
+            lines = [f"{one:g}" for one in numbers] + ["40", "263", "489"]
+            text = "\n".join([*lines, *["0"] * (7500 - len(lines))]) + "\n"
+            for copy in (session, "3L") if session == "3R" and person == 1 else (session,):
+                path = root / f"Session-{copy}" / f"{person:03d}" / f"{day}_0457_0{person}_ECG.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
     return root
 
 

@@ -39,7 +39,7 @@ class Batch:
     segment: Int64[Tensor, "B"]
     """Place of the segment inside its pair (0 or 1); 0 where there are no pairs."""
     target: Float[Tensor, "B C"] | None = None
-    """Labels for supervised training, where there are any."""
+    """Labels for supervised training, where there are any: 1 has the class, 0 has it not, NaN is unknown."""
     identity: Int64[Tensor, "B"] | None = None
     """Class of the person for identity training, where there is one."""
 

@@ -53,3 +53,23 @@ def test_challenge_thresholds_cannot_be_improved_one_at_a_time(seed):
 def test_refuses_no_recordings():
     with pytest.raises(InputError, match="got 0 recordings; give at least one"):
         best_f1_thresholds(np.zeros((0, 2), dtype=bool), np.zeros((0, 2)))
+
+
+def test_where_a_class_is_unknown_it_is_neither_true_nor_answered():
+    labels, probabilities = case(2)
+    credit = np.eye(4) + 0.3 * (1 - np.eye(4))
+    told = np.random.default_rng(0).random((60, 4)) < 0.6
+    chosen = best_challenge_thresholds(labels & told, probabilities, credit, told=told)
+
+    def score(thresholds):
+        return challenge_score(labels & told, (probabilities > thresholds) & told, credit, sinus=0).score
+
+    for k in range(4):
+        for threshold in np.concatenate([[-0.1], np.unique(probabilities[:, k])]):
+            other = chosen.copy()
+            other[k] = threshold
+            assert score(other) <= score(chosen) + 1e-9
+    poisoned = best_challenge_thresholds(labels | ~told, probabilities, credit, told=told)
+    assert np.array_equal(poisoned, chosen)
+    whole = best_challenge_thresholds(labels, probabilities, credit, told=np.ones_like(told))
+    assert np.array_equal(whole, best_challenge_thresholds(labels, probabilities, credit))

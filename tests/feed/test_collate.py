@@ -4,7 +4,11 @@ import torch
 
 from anylead.errors import InputError, LeadError
 from anylead.feed import collate, restrict_leads
+from anylead.feed.collate import collate_stored
 from anylead.leads import STANDARD_12
+from anylead.preparation import Preparation
+from anylead.store import SplitConfig, Store, write_store
+from array_source import ArraySource
 
 
 def test_segments_land_in_their_columns_padded_on_the_right():
@@ -80,3 +84,24 @@ def test_a_lead_set_of_strangers_is_refused():
     batch = collate([(np.ones((1, 4), dtype=np.float32), ("I",))], leads=("I", "II"), sampling_rate_hz=500.0)
     with pytest.raises(LeadError, match="none of the leads X, Y is a column; it has I, II"):
         restrict_leads(batch, ("X", "Y"))
+
+
+@pytest.mark.parametrize("leads", [STANDARD_12, ("V2", "I"), ("I", "II", "III"), ("Vx", "aVR")])
+@pytest.mark.parametrize("recorded", [STANDARD_12, STANDARD_12[::-1], ("II", "V2")])
+def test_out_of_a_store_a_batch_is_the_same_as_of_its_signals(tmp_path, leads, recorded):
+    source = ArraySource(records=6, samples=400, leads=recorded, gaps=((2, 100, 120), (3, 350, 400)))
+    write_store(source, None, tmp_path / "s", preparation=Preparation(steps=()), split=SplitConfig())
+    store = Store.open(tmp_path / "s")
+    # A lead beyond +-32.767 mV has another scale than the others; here one is said to.
+    scales = store._shard(0)._scales[0][1].copy()
+    scales[1::5] *= 3
+    store._shard(0)._scales[0] = (store._shard(0)._scales[0][0], scales)
+    segments = [(0, row, start, length) for row in range(6) for start, length in ((0, 200), (90, 150))]
+    got = collate_stored(
+        [store], segments, leads=leads, sampling_rate_hz=500.0, rows=np.arange(12)[::-1].copy()
+    )
+    signals = [(store.signal(row, start, length), store.leads[row]) for _, row, start, length in segments]
+    expected = collate(signals, leads=leads, sampling_rate_hz=500.0, rows=np.arange(12)[::-1].copy())
+    for name in ("signal", "lead_mask", "sample_mask", "row", "patient", "segment"):
+        assert torch.equal(getattr(got, name), getattr(expected, name)), name
+    assert got.padded == expected.padded is True

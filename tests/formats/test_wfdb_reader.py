@@ -90,6 +90,14 @@ def test_a_lead_without_any_sample_is_all_nan(tmp_path, ecg):
     assert np.isnan(read(write_wfdb(tmp_path / "r", ecg)).signal).all(axis=1).nonzero()[0].tolist() == [5]
 
 
+def test_a_gain_beyond_all_numbers_gives_missing_samples(tmp_path, ecg):
+    path = write_wfdb(tmp_path / "r", ecg)
+    edit_header(path, " 1000/mV", " 1e-320/mV")
+    signal = read(path).signal
+    assert np.isnan(signal).any()
+    assert not np.isinf(signal).any()
+
+
 def test_stored_integers_can_be_read_at_another_gain(tmp_path, ecg):
     ecg[0, 0] = np.nan
     path = write_wfdb(tmp_path / "r", ecg, gains=np.linspace(400, 2000, 12), baseline=3)

@@ -95,6 +95,12 @@ class TestRefused:
         with pytest.raises(RecordFileError, match=r"the header has 0 Hz and its segments have \[500.0\]"):
             read(header(tmp_path, "m/1 2 0 300\nm0 300\n"))
 
+    def test_a_rate_so_low_that_no_length_can_be_told(self, tmp_path, ecg):
+        fixed(tmp_path, ecg)
+        text = (tmp_path / "m.hea").read_text().replace(" 500 ", " 5e-320 ", 1)
+        with pytest.raises(RecordFileError, match="one rate is read: read the segments one by one"):
+            read(header(tmp_path, text))
+
     def test_a_segment_of_segments(self, tmp_path, ecg):
         fixed(tmp_path, ecg)
         with pytest.raises(RecordFileError, match="a segment has 1 segments of its own; segments of one are"):

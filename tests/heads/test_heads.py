@@ -97,6 +97,37 @@ def test_multilabel_loss_by_hand_and_without_unknown_targets():
     assert loss.count.item() == 2
 
 
+def test_unknown_targets_are_as_if_they_were_not_there():
+    torch.manual_seed(0)
+    logits = torch.randn(6, 5, dtype=torch.float64)
+    target = (torch.rand(6, 5) < 0.5).float()
+    known = torch.rand(6, 5) < 0.6
+    target[~known] = float("nan")
+    given = logits.clone().requires_grad_()
+    loss = multilabel_loss(given, target)
+    loss.value.backward()
+    value, gradient = 0.0, torch.zeros_like(logits)
+    for row, column in known.nonzero().tolist():
+        logit, aim = logits[row, column].item(), target[row, column].item()
+        value += math.log1p(math.exp(logit)) - aim * logit
+        gradient[row, column] = 1 / (1 + math.exp(-logit)) - aim
+    assert loss.value.item() == pytest.approx(value)
+    assert loss.count.item() == known.sum().item()
+    assert torch.allclose(given.grad, gradient)
+    for poison in (1e6, -1e6, float("inf"), float("nan")):
+        poisoned = torch.where(known, logits, poison).requires_grad_()
+        again = multilabel_loss(poisoned, target)
+        again.value.backward()
+        assert torch.equal(again.value, loss.value)
+        assert torch.equal(poisoned.grad, given.grad)
+    parts = [logits[rows].clone().requires_grad_() for rows in (slice(0, 4), slice(4, 6))]
+    losses = [multilabel_loss(part, aim) for part, aim in zip(parts, (target[:4], target[4:]), strict=True)]
+    torch.stack([one.value for one in losses]).sum().backward()
+    assert sum(one.value.item() for one in losses) == pytest.approx(value)
+    assert sum(one.count.item() for one in losses) == known.sum().item()
+    assert torch.equal(torch.cat([part.grad for part in parts]), given.grad)
+
+
 @pytest.mark.parametrize("kind", ["linear", "attentive"])
 def test_probabilities_are_the_logits_sigmoid(kind, encoder):
     head = build_head(kind, CONFIGS[kind], encoder)

@@ -9,24 +9,33 @@ import pytest
 
 from anylead.errors import ConfigError, RecordFileError
 from anylead.leads import STANDARD_12
+from anylead.sources.chapman_csv import ChapmanCsv
 from anylead.sources.cinc2021 import ARCHIVES, Cinc2021
 from anylead.sources.code_15 import Code15
 from anylead.sources.ecg_arrhythmia import EcgArrhythmia
 from anylead.sources.georgia import Georgia
+from anylead.sources.heartprint import Heartprint
 from anylead.sources.incartdb import Incartdb
 from anylead.sources.mimic_iv_ecg import MimicIvEcg
 from anylead.sources.mitdb import Mitdb
+from anylead.sources.ningbo_csv import NingboCsv
+from anylead.sources.ptb_xl import PtbXl
 from anylead.sources.ptbdb import Ptbdb
 from anylead.sources.snomed import CODES
 from anylead.sources.sph import Sph
 from fake_trees import (
     write_challenge_database,
+    write_chapman_csv,
     write_cinc2021,
     write_code_15,
     write_ecg_arrhythmia,
+    write_heartprint,
     write_incartdb,
     write_mimic_iv_ecg,
     write_mitdb,
+    write_ningbo_csv,
+    write_ptb_xl,
+    write_ptb_xl_plus,
     write_ptbdb,
     write_sph,
 )
@@ -221,6 +230,115 @@ class TestSph:
         h5py.File(ref.path, "w").close()
         with pytest.raises(RecordFileError, match="the HDF5 file cannot be read"):
             source.load(ref)
+
+
+class TestChapmanCsv:
+    def test_ages_sexes_and_a_person_for_every_recording(self, tmp_path):
+        refs = ChapmanCsv().scan(write_chapman_csv(tmp_path))
+        assert (refs[0].age_years, refs[0].sex, refs[1].sex) == (85.0, "M", "F")
+        assert refs[0].recorded_at is None
+        assert len({ref.patient_id for ref in refs}) == len(refs) == 4
+
+    def test_the_denoised_copy_has_its_leads_though_it_names_none(self, tmp_path):
+        root = write_chapman_csv(tmp_path)
+        raw, denoised = ChapmanCsv(), ChapmanCsv(denoised=True)
+        one, other = raw.load(raw.scan(root)[0]), denoised.load(denoised.scan(root)[0])
+        assert one.leads == other.leads == STANDARD_12
+        np.testing.assert_array_equal(one.signal, other.signal)
+        assert_einthoven(one, atol=2e-3)
+
+    def test_af_is_flutter_and_what_has_no_code_is_unknown(self, tmp_path):
+        source = ChapmanCsv()
+        found = [source.labels(ref) for ref in source.scan(write_chapman_csv(tmp_path))]
+        assert [one.codes for one in found] == [
+            codes("AF", "RBBB", "TAb"), codes("SB"), codes("AFL", "STD"), codes("AVNRT"),
+        ]  # fmt: skip
+        assert found[2].unknown == ("LVHV",)
+
+    def test_a_spreadsheet_alone_is_refused_with_what_to_do(self, tmp_path):
+        table = write_chapman_csv(tmp_path) / "Diagnostics.csv"
+        table.rename(table.with_suffix(".xlsx"))
+        with pytest.raises(RecordFileError, match=r"save its Diagnostics\.xlsx there as Diagnostics\.csv"):
+            ChapmanCsv().scan(tmp_path)
+
+
+class TestNingboCsv:
+    def test_leads_go_by_name_and_the_scale_is_flagged(self, tmp_path):
+        source = NingboCsv()
+        record = source.load(source.scan(write_ningbo_csv(tmp_path))[0])
+        assert (record.leads[0], record.sampling_rate_hz, record.duration_s) == ("aVF", 2000.0, 3.0)
+        assert "scale_estimated" in record.flags
+        assert_einthoven(record, atol=2e-3)
+
+    def test_the_origin_is_unknown_to_our_codes(self, tmp_path):
+        source = NingboCsv()
+        found = [source.labels(ref) for ref in source.scan(write_ningbo_csv(tmp_path))]
+        assert [one.codes for one in found] == [codes("PVC")] * 3
+        assert [one.unknown for one in found][:2] == [("origin Right AC",), ("origin Right",)]
+
+
+class TestHeartprint:
+    def test_people_and_dates_of_both_spellings(self, tmp_path):
+        refs = by_id(Heartprint(), write_heartprint(tmp_path))
+        assert len(refs) == 9
+        assert refs["Session-1/001/20120509_0457_01"].recorded_at == datetime(2012, 5, 9, 4, 57)
+        assert refs["Session-2/001/23092013_0457_01"].recorded_at == datetime(2013, 9, 23, 4, 57)
+        assert refs["Session-2/002/23092013_0457_02"].patient_id == "heartprint:002"
+
+    def test_a_recording_of_two_sessions_is_read_once(self, tmp_path):
+        assert (write_heartprint(tmp_path) / "Session-3L").is_dir()
+        assert not any(ref.record_id.startswith("Session-3L") for ref in Heartprint().scan(tmp_path))
+
+    def test_the_places_of_r_waves_and_the_zeros_are_no_samples(self, tmp_path):
+        source = Heartprint()
+        record = source.load(source.scan(write_heartprint(tmp_path))[0])
+        assert (record.leads, record.samples, record.sampling_rate_hz) == (("I",), 3747, 250.0)
+        assert np.abs(record.signal).max() < 5
+
+    @pytest.mark.parametrize("text", ["1.0\n2.0\n", "1.0\nnone\n" * 4000])
+    def test_what_is_no_recording_is_refused(self, tmp_path, text):
+        source = Heartprint()
+        ref = source.scan(write_heartprint(tmp_path))[0]
+        ref.path.write_text(text)
+        with pytest.raises(RecordFileError, match=r"the recording cannot be read .*; download it again"):
+            source.load(ref)
+
+    def test_another_session_is_refused(self, tmp_path):
+        (write_heartprint(tmp_path) / "Session-2").rename(tmp_path / "Session-4")
+        with pytest.raises(
+            RecordFileError, match="Session-4 is no session of Heartprint, which has Session-1"
+        ):
+            Heartprint().scan(tmp_path)
+
+
+class TestPtbXlPlus:
+    def test_statements_with_the_stage_of_infarctions(self, tmp_path):
+        root, plus = write_ptb_xl(tmp_path / "xl", seconds=1), write_ptb_xl_plus(tmp_path / "plus")
+        source = PtbXl(plus=plus)
+        found = [source.labels(ref) for ref in source.scan(root)]
+        assert found[0].codes == codes("NSR")
+        assert found[1].codes == codes("MI", "NSR", "OldMI")
+        assert found[3].codes == codes("MI", "NSR", "OldMI", "RAD")  # PTB-XL's axis stays
+
+    def test_statements_of_the_program(self, tmp_path):
+        root, plus = write_ptb_xl(tmp_path / "xl", seconds=1), write_ptb_xl_plus(tmp_path / "plus")
+        source = PtbXl(plus=plus, plus_statements="12sl")
+        found = [source.labels(ref) for ref in source.scan(root)]
+        assert found[0].codes == codes("NSR")
+        assert found[3].codes == codes("IAVB", "MI", "SB")
+        assert found[3].unknown == ("12SL AU", "12SL ZZZ")
+
+    def test_another_folder_is_refused(self, tmp_path):
+        root = write_ptb_xl(tmp_path / "xl", patients=1, seconds=1)
+        with pytest.raises(
+            RecordFileError, match=r"labels/ptbxl_statements\.csv with ecg_id and scp_codes_ext"
+        ):
+            PtbXl(plus=tmp_path).scan(root)
+
+    def test_a_recording_without_statements_is_refused(self, tmp_path):
+        root, plus = write_ptb_xl(tmp_path / "xl", seconds=1), write_ptb_xl_plus(tmp_path / "plus", records=3)
+        with pytest.raises(RecordFileError, match=r"line 5 cannot be understood \(KeyError: 4\)"):
+            PtbXl(plus=plus).scan(root)
 
 
 class TestChallengeLayouts:

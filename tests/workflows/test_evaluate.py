@@ -1,6 +1,7 @@
 """Evaluation: scored per recording, on persons nobody trained on, systems paired on the same resamples."""
 
 import json
+import shutil
 from dataclasses import replace
 from html import escape
 
@@ -20,6 +21,8 @@ from anylead.sources.base import Labels
 from anylead.sources.challenge import SINUS_RHYTHM_INDEX, WEIGHTS, class_targets
 from anylead.store import SplitConfig, Store, write_store
 from anylead.workflows import judge_classification, judge_identification
+from anylead.workflows.compare import Budget, CompareConfig, Table
+from anylead.workflows.compare.page import write_page
 from anylead.workflows.evaluate import (
     EvaluateClassifyConfig,
     EvaluateIdentifyConfig,
@@ -31,7 +34,9 @@ from anylead.workflows.evaluate import (
     evaluate_probe,
 )
 from anylead.workflows.finetune import ClassifyConfig, finetune_classify
-from anylead.workflows.selection import Selection
+from anylead.workflows.selection import Selection, unknown_patients
+from anylead.workflows.suite.contest import Contest
+from anylead.workflows.suite.summary import summary
 from array_source import ArraySource
 
 
@@ -339,3 +344,39 @@ def test_a_store_of_other_steps_is_refused(place, tmp_path):
     write_store(ArraySource(records=8), None, tmp_path / "s", preparation=steps, split=SplitConfig())
     with pytest.raises(StoreError, match="prepared by other steps than this bundle's"):
         evaluate_classify(config(EvaluateClassifyConfig, place, tmp_path, stores=(tmp_path / "s",)))
+
+
+def test_a_report_says_where_patients_are_not_published(place, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(place / "store", store)
+    manifest = json.loads((store / "store.json").read_text())
+    (store / "store.json").write_text(json.dumps({**manifest, "patients_known": False}))
+    changes = {"stores": (store,), "lead_sets": ("12",), "minimum_positives": 3}
+    evaluate_classify(config(EvaluateClassifyConfig, place, tmp_path / "out", **changes))
+    told = json.loads((tmp_path / "out" / "report.json").read_text())["summary"]
+    assert told[-1].startswith("Patients are not published in synthetic: there the splits are by recording")
+    assert unknown_patients([Store.open(place / "store")]) == []
+    (again,) = unknown_patients([Store.open(place / "store"), Store.open(store), Store.open(store)])
+    assert again == told[-1]
+
+
+def test_every_other_report_says_it_too(place, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(place / "store", store)
+    manifest = json.loads((store / "store.json").read_text())
+    (store / "store.json").write_text(json.dumps({**manifest, "patients_known": False}))
+    (sentence,) = unknown_patients([Store.open(store)])
+    contest = object.__new__(Contest)  # the summary of a suite that has judged nothing
+    vars(contest).update(task=None, stores=(Store.open(store),), notes=[])
+    assert summary(contest, [], {}) == [sentence]
+    plan = CompareConfig(
+        tables=(Table(title="All", rows={"cmsc": {}}),),
+        budget=Budget(segments=32.0),
+        stores=(store,),
+        out=tmp_path / "compared",
+    )
+    write_page(plan, [Store.open(store)], [], [])
+    assert sentence in json.loads((tmp_path / "compared" / "report.json").read_text())["summary"]
+    common = {"bundle": place / "pretrained" / "bundle", "stores": (store,), "batch_size": 8}
+    tuned = finetune_classify(ClassifyConfig(**common, out=tmp_path / "tuned", steps=1, frozen=True))
+    assert tuned.notes == (sentence,)

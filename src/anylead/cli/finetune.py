@@ -22,6 +22,8 @@ class FinetuneArguments:
     """Bundle whose encoder is trained on."""
     stores: Annotated[tuple[Path, ...], tyro.conf.arg(name="store", aliases=("--stores",))] = ()
     """Stores made by `anylead prepare` with the bundle's steps; their training splits are used."""
+    store_leads: tuple[str, ...] = ()
+    """Leads that each store's training recordings show, one set a store, such as all I,II; without, all."""
     out: Path
     """Folder of the run; it gets bundle/."""
     recipe: Path | None = None
@@ -65,6 +67,10 @@ class ClassifyArguments(FinetuneArguments):
     """Train the head alone; with --weights fresh, this is the untrained baseline."""
     minimum_positives: int = 5
     """Classes with fewer training recordings get no output."""
+    store_classes: tuple[str, ...] = ()
+    """Classes that each store's labels tell of, one entry a store or one for all: all, seen (those that at
+    least one of its recordings carries), or names such as AF,SB; elsewhere a class is unknown, not absent.
+    Without: seen where the stores are of several sources, otherwise all."""
     head: str = "arrhythmia"
     """Name of the head in the bundle."""
     head_kind: Literal["linear", "attentive"] = "linear"
@@ -103,3 +109,5 @@ def run(argv: list[str]) -> None:
     for name, folder in result.bundles.items():
         recordings = result.recordings[name]
         print(f"{folder}: leads {name}, {len(result.classes)} classes, {recordings} training recordings")
+    for note in result.notes:
+        print(note)

@@ -26,6 +26,12 @@ class SourceOptions:
     """synthetic: another seed is another set of people (0)."""
     sampling_rate_hz: float | None = None
     """ptb-xl: which of its two copies to read, 500 or 100; synthetic: any rate (500)."""
+    plus: Path | None = None
+    """ptb-xl: folder of PTB-XL+, whose statements become the labels (none)."""
+    plus_statements: Literal["scp", "12sl"] | None = None
+    """ptb-xl: which of PTB-XL+'s statements, PTB-XL's with stages or the 12SL program's (scp)."""
+    denoised: bool | None = None
+    """chapman-csv: read the publishers' smoothed copy (no)."""
     databases: tuple[str, ...] | None = None
     """cinc2021: which of its databases to read (all)."""
     labels_csv: Path | None = None

@@ -23,6 +23,11 @@ class PretrainArguments:
 
     stores: Annotated[tuple[Path, ...], tyro.conf.arg(name="store", aliases=("--stores",))] = ()
     """Stores made by `anylead prepare` with the same steps."""
+    store_weights: tuple[float, ...] = ()
+    """Proportions in which the stores' pairs are fed, one a store, such as 2 1; without, all pairs are
+    shuffled together."""
+    store_leads: tuple[str, ...] = ()
+    """Leads that the recordings of each store show, one set a store, such as all I,II; without, all."""
     out: Path
     """Folder of the run."""
     recipe: Path | None = None

@@ -32,6 +32,7 @@ def best_challenge_thresholds(
     labels: Bool[np.ndarray, "records classes"],
     probabilities: Float[np.ndarray, "records classes"],
     credit: Float[np.ndarray, "classes classes"],
+    told: Bool[np.ndarray, "records classes"] | None = None,
 ) -> Float[np.ndarray, "classes"]:
     """Returns thresholds that raise the Challenge score: each class in turn takes its best until none moves.
 
@@ -41,19 +42,23 @@ def best_challenge_thresholds(
         labels: What is true.
         probabilities: Of the same recordings.
         credit: The organisers' weights, in the order of the classes.
+        told: Where it is known whether a recording has a class; elsewhere the class is neither true nor
+            answered. None knows all.
 
     Raises:
         InputError: If there is no recording, or a probability is not finite.
     """
     _check(labels, probabilities)
     thresholds = np.full(labels.shape[1], DEFAULT_THRESHOLD)
-    outputs = probabilities > thresholds
+    told = np.ones_like(labels) if told is None else told
+    labels = labels & told
+    outputs = (probabilities > thresholds) & told
     earned = record_credit(labels, outputs, credit).sum()
     for _ in range(_MAXIMUM_SWEEPS):
         before = earned
         for k in range(labels.shape[1]):
             answered, silent = outputs.copy(), outputs.copy()
-            answered[:, k], silent[:, k] = True, False
+            answered[:, k], silent[:, k] = told[:, k], False
             without = record_credit(labels, silent, credit)
             order, cuts = _cuts(probabilities[:, k])
             gain = (record_credit(labels, answered, credit) - without)[order]
@@ -62,7 +67,7 @@ def best_challenge_thresholds(
             if totals[best] > earned + 1e-9:
                 earned = totals[best]
                 thresholds[k] = _threshold(probabilities[order, k], int(cuts[best]))
-                outputs[:, k] = probabilities[:, k] > thresholds[k]
+                outputs[:, k] = (probabilities[:, k] > thresholds[k]) & told[:, k]
         if earned == before:
             break
     return thresholds

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from anylead.batch import Batch
 from anylead.errors import InputError
+from anylead.store import Places, Store
 
 Segment = tuple[np.ndarray, tuple[str, ...]]
 """(leads, samples) millivolts with NaN where a sample is missing, and the names of the rows."""
+StoredSegment = tuple[int, int, int, int]
+"""Number of the store, row of its index, first sample, number of samples."""
 
 
 def collate(
@@ -45,23 +48,114 @@ def collate(
     """
     if not segments:
         raise InputError("collate: got no segment; a batch needs at least one.")
-    count = len(segments)
     lengths = np.array([signal.shape[1] for signal, _ in segments], dtype=np.int64)
-    longest = int(lengths.max())
-    padded = bool((lengths != longest).any())
-    # Pages that are never written stay untouched zeros, so this costs nothing where leads are absent.
-    out = np.zeros((count, len(leads), longest), dtype=np.float32)
-    present = np.zeros((count, len(leads)), dtype=bool)
+    out, present = _empty(lengths, leads)
     columns_of: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}
     for place, (signal, names) in enumerate(segments):
         if names not in columns_of:
             columns_of[names] = _columns(names, leads)
         _fill(out[place], present[place], signal, *columns_of[names])
-    numbers = np.arange(count, dtype=np.int64)
+    return _batch(
+        out,
+        present,
+        lengths,
+        leads=leads,
+        sampling_rate_hz=sampling_rate_hz,
+        rows=rows,
+        patients=patients,
+        segment=segment,
+        target=target,
+        identity=identity,
+    )
+
+
+def collate_stored(
+    stores: Sequence[Store],
+    segments: Sequence[StoredSegment],
+    *,
+    leads: tuple[str, ...],
+    sampling_rate_hz: float,
+    rows: Int64[np.ndarray, "B"] | Sequence[int] | None = None,
+    patients: Int64[np.ndarray, "B"] | Sequence[int] | None = None,
+    segment: Int64[np.ndarray, "B"] | Sequence[int] | None = None,
+    target: Float[np.ndarray, "B C"] | Float[Tensor, "B C"] | None = None,
+    identity: Int64[np.ndarray, "B"] | Sequence[int] | None = None,
+) -> Batch:
+    """Returns what `collate` does of segments that lie in stores, with one copy less of each.
+
+    Args:
+        stores: Where they are.
+        segments: Which they are; at least one.
+        leads: Columns of the batch.
+        sampling_rate_hz: Of all segments.
+        rows: As in `collate`.
+        patients: As in `collate`.
+        segment: As in `collate`.
+        target: As in `collate`.
+        identity: As in `collate`.
+
+    Raises:
+        InputError: If a recording has no such samples.
+    """
+    lengths = np.array([length for _, _, _, length in segments], dtype=np.int64)
+    out, present = _empty(lengths, leads)
+    columns_of: dict[tuple[str, ...], tuple[Places, Places]] = {}
+    for place, (number, row, start, length) in enumerate(segments):
+        names = stores[number].leads[row]
+        if names not in columns_of:
+            rows_in, columns = _columns(names, leads)
+            columns_of[names] = _places(rows_in), _places(columns)
+        present[place, columns_of[names][1]] = stores[number].signal_into(
+            out[place], row, start, length, *columns_of[names]
+        )
+    return _batch(
+        out,
+        present,
+        lengths,
+        leads=leads,
+        sampling_rate_hz=sampling_rate_hz,
+        rows=rows,
+        patients=patients,
+        segment=segment,
+        target=target,
+        identity=identity,
+    )
+
+
+def _empty(
+    lengths: Int64[np.ndarray, "B"], leads: tuple[str, ...]
+) -> tuple[Float32[np.ndarray, "B L N"], Bool[np.ndarray, "B L"]]:
+    """Returns a signal that is still to be filled and a mask of absent leads."""
+    out = np.empty((len(lengths), len(leads), int(lengths.max())), dtype=np.float32)
+    return out, np.zeros((len(lengths), len(leads)), dtype=bool)
+
+
+def _batch(
+    out: Float32[np.ndarray, "B L N"],
+    present: Bool[np.ndarray, "B L"],
+    lengths: Int64[np.ndarray, "B"],
+    *,
+    leads: tuple[str, ...],
+    sampling_rate_hz: float,
+    rows: Int64[np.ndarray, "B"] | Sequence[int] | None,
+    patients: Int64[np.ndarray, "B"] | Sequence[int] | None,
+    segment: Int64[np.ndarray, "B"] | Sequence[int] | None,
+    target: Float[np.ndarray, "B C"] | Float[Tensor, "B C"] | None,
+    identity: Int64[np.ndarray, "B"] | Sequence[int] | None,
+) -> Batch:
+    numbers = np.arange(len(lengths), dtype=np.int64)
+    longest = out.shape[2]
+    if not present.all():
+        out[~present] = 0.0
+    for place in np.flatnonzero(lengths < longest).tolist():
+        out[place, :, lengths[place] :] = 0.0
+    padded = bool((lengths != longest).any())
     return Batch(
         signal=torch.from_numpy(out),
         lead_mask=torch.from_numpy(present),
-        sample_mask=torch.from_numpy(np.arange(longest)[None, :] < lengths[:, None]),
+        sample_mask=torch.arange(longest)[None, :] < torch.from_numpy(lengths)[:, None]
+        if padded
+        else torch.ones(len(lengths), longest, dtype=torch.bool),
         leads=leads,
         sampling_rate_hz=sampling_rate_hz,
         padded=padded,
@@ -71,6 +165,11 @@ def collate(
         target=None if target is None else torch.as_tensor(target, dtype=torch.float32),
         identity=None if identity is None else _integers(identity),
     )
+
+
+def _places(numbers: list[int]) -> Places:
+    """Returns a slice for numbers that count up from 0: arrays are indexed by one without a copy."""
+    return slice(0, len(numbers)) if numbers == list(range(len(numbers))) else numbers
 
 
 def _columns(names: tuple[str, ...], leads: tuple[str, ...]) -> tuple[list[int], list[int]]:

@@ -10,9 +10,9 @@ from jaxtyping import Float32, Int64
 
 from anylead.batch import Batch
 from anylead.errors import ConfigError, InputError
-from anylead.feed.collate import collate
+from anylead.feed.collate import collate_stored
 from anylead.feed.lead_masking import RandomLeadMasking
-from anylead.feed.lead_sets import restrict_leads
+from anylead.feed.lead_sets import restrict_rows, shown_leads
 from anylead.feed.order import EpochOrder
 from anylead.feed.overlap import Recording, person_numbers
 from anylead.feed.recordings import common_rate_hz, name_unused_leads, usable_leads
@@ -49,6 +49,7 @@ class LabelledFeed:
     Raises:
         InputError: If there is no store or recording, or the labels don't match the recordings.
         StoreError: If the stores were made by other steps or hold several sampling rates.
+        LeadError: If a store would show none of the leads.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class LabelledFeed:
         leads: tuple[str, ...] = STANDARD_12,
         lead_masking: RandomLeadMasking | None = None,
         lead_set: tuple[str, ...] | None = None,
+        store_leads: Sequence[tuple[str, ...] | None] = (),
     ) -> None:
         """Plans the feed.
 
@@ -71,11 +73,13 @@ class LabelledFeed:
             recordings: Which to use, as (store, row).
             config: How they are cut and batched.
             seed: Of the order, the windows and the lead masking.
-            targets: Labels of each recording, for `Batch.target`.
+            targets: Labels of each recording, for `Batch.target`; NaN where one is not known.
             identities: Class of each recording's person, for `Batch.identity`.
             leads: Columns of the batches.
             lead_masking: Hides leads at random; None hides none.
             lead_set: Show these leads only; None shows all.
+            store_leads: Leads that the recordings of each store show, None for all they have; none given
+                shows all of every store.
         """
         self.sampling_rate_hz = common_rate_hz(stores)
         for name, values in (("targets", targets), ("identities", identities)):
@@ -90,13 +94,13 @@ class LabelledFeed:
         self._seed = seed
         self._leads = leads
         self._lead_masking = lead_masking
-        self._lead_set = lead_set
         self._window = round(config.window_s * self.sampling_rate_hz)
-        shown = leads if lead_set is None else tuple(name for name in leads if name in lead_set)
+        fed = leads if lead_set is None else tuple(name for name in leads if name in lead_set)
+        self._shown = shown_leads(fed, store_leads or [None] * len(self._stores))
         kept = [
             place
             for place, (number, row) in enumerate(recordings)
-            if usable_leads(stores[number], row, shown)
+            if usable_leads(stores[number], row, self._shown[number])
         ]
         dropped = Counter({"none of its leads is fed": len(recordings) - len(kept)})
         self.dropped: Mapping[str, int] = {reason: count for reason, count in dropped.items() if count}
@@ -136,10 +140,9 @@ class LabelledFeed:
         segments = []
         for place, start in zip(chosen.tolist(), starts.tolist(), strict=True):
             number, row = self._recordings[place]
-            store = self._stores[number]
-            length = min(self._window, int(self._samples[place]))
-            segments.append((store.signal(row, start, length), store.leads[row]))
-        batch = collate(
+            segments.append((number, row, start, min(self._window, int(self._samples[place]))))
+        batch = collate_stored(
+            self._stores,
             segments,
             leads=self._leads,
             sampling_rate_hz=self.sampling_rate_hz,
@@ -148,8 +151,8 @@ class LabelledFeed:
             target=None if self._targets is None else self._targets[chosen],
             identity=None if self._identities is None else self._identities[chosen],
         )
-        if self._lead_set is not None:
-            batch = restrict_leads(batch, self._lead_set)
+        numbers = [self._recordings[place][0] for place in chosen.tolist()]
+        batch = restrict_rows(batch, self._shown, np.array(numbers, dtype=np.int64))
         if self._lead_masking is None:
             return batch
         return self._lead_masking.apply(batch, DrawKey(seed=self._seed, step=step, purpose="feed/leads"))

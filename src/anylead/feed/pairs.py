@@ -11,9 +11,10 @@ from jaxtyping import Bool, Int64
 from anylead.batch import Batch
 from anylead.errors import ConfigError
 from anylead.feed.augmentation import Augmentation
-from anylead.feed.collate import collate
+from anylead.feed.collate import collate_stored
 from anylead.feed.lead_masking import RandomLeadMasking
-from anylead.feed.order import EpochOrder
+from anylead.feed.lead_sets import restrict_rows, shown_leads
+from anylead.feed.order import EpochOrder, MixtureOrder, whole_weights
 from anylead.feed.overlap import DropReport, Recording, person_numbers, usable_rows
 from anylead.feed.recordings import (
     common_rate_hz,
@@ -21,7 +22,6 @@ from anylead.feed.recordings import (
     gaps_everywhere,
     has_whole_lead,
     name_unused_leads,
-    with_gaps,
 )
 from anylead.leads import STANDARD_12
 from anylead.nn.keyed_random import DrawKey, uniform
@@ -58,17 +58,33 @@ class PairFeedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoreShare:
+    """What one store gives."""
+
+    store: str
+    """Its folder."""
+    pairs: int
+    """Pairs it holds."""
+    segments_per_step: float
+    """Segments a step gets from it, on average."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PairFeedReport:
     """What is fed and what is not."""
 
     recordings: int
     """Recordings that give at least one pair."""
     pairs: int
-    """Pairs an epoch."""
+    """Pairs that are fed."""
     dropped: Mapping[str, int]
     """Reason -> recordings that give none, or, for ``pairs in a gap of all leads``, pairs."""
     overlap: DropReport | None
     """What the overlap with test and validation splits took; None where the recordings were given."""
+    pairs_per_epoch: int | None = None
+    """Pairs in which each is seen once, or, with weights, at least once; None is `pairs`."""
+    stores: tuple[StoreShare, ...] = ()
+    """What each store gives."""
 
 
 class PairFeed:
@@ -80,6 +96,8 @@ class PairFeed:
     Raises:
         InputError: If there is no store, or no recording gives a pair.
         StoreError: If the stores were made by other steps or hold several sampling rates.
+        ConfigError: If weights are not one positive number a store.
+        LeadError: If a store would show none of the leads.
     """
 
     def __init__(
@@ -92,6 +110,8 @@ class PairFeed:
         augmentation: Augmentation | None = None,
         lead_masking: RandomLeadMasking | None = None,
         recordings: Sequence[Recording] | None = None,
+        store_weights: Sequence[float] = (),
+        store_leads: Sequence[tuple[str, ...] | None] = (),
     ) -> None:
         """Plans the pairs.
 
@@ -103,11 +123,18 @@ class PairFeed:
             augmentation: Changes every segment at random, before leads are hidden; None changes none.
             lead_masking: Hides leads at random; None hides none.
             recordings: Which recordings to use; None takes those that may be trained on.
+            store_weights: Proportions in which the stores' pairs are fed, one a store; none shuffles the
+                pairs of all stores together.
+            store_leads: Leads that the recordings of each store show, None for all they have; none given
+                shows all of every store.
         """
         self._stores = list(stores)
         self._config = config
         self._seed = seed
         self._leads = leads
+        self._shown = shown_leads(leads, store_leads or [None] * len(self._stores))
+        if store_weights:
+            whole_weights(store_weights, len(self._stores))
         self._augmentation = augmentation
         self._lead_masking = lead_masking
         self.sampling_rate_hz = common_rate_hz(stores)
@@ -121,12 +148,25 @@ class PairFeed:
         self._pairs, dropped = self._plan(rows)
         self._persons = person_numbers(stores)
         groups = self._persons_of(self._pairs) if config.persons_together else None
-        self._order = EpochOrder(len(self._pairs), seed=seed, groups=groups)
+        self._order: EpochOrder | MixtureOrder = EpochOrder(len(self._pairs), seed=seed, groups=groups)
+        per_store = np.bincount(self._pairs[:, 0], minlength=len(self._stores)).tolist()
+        shares = tuple(pairs / len(self._pairs) for pairs in per_store)
+        epoch = len(self._pairs)
+        if store_weights:
+            self._order = MixtureOrder(self._pairs[:, 0], weights=store_weights, seed=seed, groups=groups)
+            shares, epoch = self._order.shares, self._order.places_per_epoch
         self.report = PairFeedReport(
             recordings=len(np.unique(self._pairs[:, :2], axis=0)),
             pairs=len(self._pairs),
             dropped=dropped,
             overlap=overlap,
+            pairs_per_epoch=epoch,
+            stores=tuple(
+                StoreShare(
+                    store=str(store.path), pairs=pairs, segments_per_step=2 * self.pairs_per_step * share
+                )
+                for store, pairs, share in zip(self._stores, per_store, shares, strict=True)
+            ),
         )
 
     @property
@@ -136,8 +176,8 @@ class PairFeed:
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps in which every pair is seen once."""
-        return len(self._pairs) / self.pairs_per_step
+        """Steps in which every pair is seen once; with weights, at least once."""
+        return (self.report.pairs_per_epoch or self.report.pairs) / self.pairs_per_step
 
     def batches(self, step: int) -> list[Batch]:
         """Returns the micro-batches of one step.
@@ -185,8 +225,10 @@ class PairFeed:
 
     def _plan(self, rows: Int64[np.ndarray, "R 2"]) -> tuple[Int64[np.ndarray, "P 4"], dict[str, int]]:
         """Lists the pairs: store, row, first sample and length of the stretch the two windows lie in."""
-        samples = self._of_recordings(rows, lambda store: store.numbers("samples"))
-        fed = self._of_recordings(rows, lambda store: fed_at_all(store, self._leads)).astype(bool)
+        samples = self._of_recordings(rows, lambda number: self._stores[number].numbers("samples"))
+        fed = self._of_recordings(
+            rows, lambda number: fed_at_all(self._stores[number], self._shown[number])
+        ).astype(bool)
         counts, needed_s = samples // (2 * self._window), 2 * self._config.window_s
         if self._config.second == "same":
             # One window is enough where it is both of a pair.
@@ -202,23 +244,24 @@ class PairFeed:
         return pairs[whole], {reason: count for reason, count in dropped.items() if count}
 
     def _of_recordings(
-        self, rows: Int64[np.ndarray, "R 2"], column: Callable[[Store], np.ndarray]
+        self, rows: Int64[np.ndarray, "R 2"], column: Callable[[int], np.ndarray]
     ) -> Int64[np.ndarray, "R"]:
-        """Returns a column of the stores, in the order of (store, row)."""
+        """Returns a column of the stores, asked for by number, in the order of (store, row)."""
         result = np.zeros(len(rows), dtype=np.int64)
         for number in np.unique(rows[:, 0]).tolist():
             own = rows[:, 0] == number
-            result[own] = column(self._stores[number])[rows[own, 1]]
+            result[own] = column(number)[rows[own, 1]]
         return result
 
     def _not_in_gaps(self, pairs: Int64[np.ndarray, "P 4"]) -> Bool[np.ndarray, "P"]:
         """Tells which pairs have a whole lead; reads the signals of recordings with gaps only."""
         result = np.ones(len(pairs), dtype=bool)
-        for place in np.flatnonzero(self._of_recordings(pairs[:, :2], with_gaps)).tolist():
+        gaps = self._of_recordings(pairs[:, :2], lambda number: self._stores[number].gaps)
+        for place in np.flatnonzero(gaps).tolist():
             number, row, start, length = pairs[place].tolist()
             store = self._stores[number]
-            if gaps_everywhere(store, row, self._leads):
-                result[place] = self._is_whole(store, row, start, length)
+            if gaps_everywhere(store, row, self._shown[number]):
+                result[place] = self._is_whole(store, row, start, length, self._shown[number])
         return result
 
     def _persons_of(self, pairs: Int64[np.ndarray, "P 4"]) -> Int64[np.ndarray, "P"]:
@@ -242,12 +285,12 @@ class PairFeed:
             start, stop = total * place // count, total * (place + 1) // count
         return np.column_stack([np.repeat(rows, counts, axis=0), start, stop - start])
 
-    def _is_whole(self, store: Store, row: int, start: int, length: int) -> bool:
+    def _is_whole(self, store: Store, row: int, start: int, length: int, shown: tuple[str, ...]) -> bool:
         """Tells whether both windows of a pair have a lead, wherever in the stretch they lie."""
         if self._config.crop == "random":
-            return has_whole_lead(store, row, start, length, self._leads)
+            return has_whole_lead(store, row, start, length, shown)
         half, windows = self._window, (0,) if self._config.second == "same" else (0, 1)
-        return all(has_whole_lead(store, row, start + k * half, half, self._leads) for k in windows)
+        return all(has_whole_lead(store, row, start + k * half, half, shown) for k in windows)
 
     def _starts(self, chosen: Int64[np.ndarray, "P 4"], step: int) -> Int64[np.ndarray, "P 2"]:
         """Returns the first samples of both windows of each pair."""
@@ -277,11 +320,10 @@ class PairFeed:
     ) -> Batch:
         segments, persons = [], []
         for (number, row, _, _), places in zip(chosen.tolist(), starts.tolist(), strict=True):
-            store = self._stores[number]
-            names = store.leads[row]
-            segments += [(store.signal(row, start, self._window), names) for start in places]
+            segments += [(number, row, start, self._window) for start in places]
             persons += [int(self._persons[number][row])] * 2
-        batch = collate(
+        batch = collate_stored(
+            self._stores,
             segments,
             leads=self._leads,
             sampling_rate_hz=self.sampling_rate_hz,
@@ -289,6 +331,7 @@ class PairFeed:
             patients=persons,
             segment=np.tile(np.array([0, 1], dtype=np.int64), len(chosen)),
         )
+        batch = restrict_rows(batch, self._shown, np.repeat(chosen[:, 0], 2))
         if self._augmentation is not None:
             batch = self._augmentation.apply(
                 batch, DrawKey(seed=self._seed, step=step, purpose="feed/augment")

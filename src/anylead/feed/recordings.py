@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow.compute as pc
 from jaxtyping import Bool
 
 from anylead.errors import StoreError
@@ -46,15 +45,6 @@ def fed_at_all(store: Store, leads: tuple[str, ...]) -> Bool[np.ndarray, "record
     """Tells of every recording of a store whether one of its leads is fed."""
     of_set = np.array([any(name in leads for name in names) for names in store.lead_sets], dtype=bool)
     result: Bool[np.ndarray, "recordings"] = of_set[store.lead_set_numbers]
-    return result
-
-
-def with_gaps(store: Store) -> Bool[np.ndarray, "recordings"]:
-    """Tells of every recording of a store whether a lead of it has a missing sample."""
-    flags = store.index.column("flags").combine_chunks()
-    result = np.zeros(len(store), dtype=bool)
-    missing = pc.starts_with(pc.list_flatten(flags), "missing:").to_numpy(zero_copy_only=False)
-    result[pc.list_parent_indices(flags).to_numpy()[missing]] = True
     return result
 
 

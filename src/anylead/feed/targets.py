@@ -1,9 +1,10 @@
 """Labels and persons of recordings as arrays."""
 
 from collections.abc import Collection, Sequence
+from itertools import chain
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from anylead.feed.overlap import Recording, person_numbers
 from anylead.store import Store
@@ -24,6 +25,17 @@ def class_targets(
         codes = set(stores[number].column("labels")[row])
         result[place] = [not codes.isdisjoint(members) for members in classes]
     return result
+
+
+def carried_classes(stores: Sequence[Store], classes: Sequence[Collection[str]]) -> Bool[np.ndarray, "S C"]:
+    """Tells which classes each store knows of: at least one of its recordings, of any split, has one.
+
+    Args:
+        stores: What to look through.
+        classes: SNOMED CT codes that mean each class.
+    """
+    codes = [set(chain.from_iterable(store.column("labels"))) for store in stores]
+    return np.array([[not own.isdisjoint(members) for members in classes] for own in codes], dtype=bool)
 
 
 def identity_targets(

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from anylead.errors import InputError, RecordFileError
-from anylead.formats.base import Format, check_values, volts_scale
+from anylead.formats.base import Format, check_values, to_float32, volts_scale
 from anylead.formats.wfdb_format16 import is_plain, read_format_16
 from anylead.formats.wfdb_header import SignalLine, WfdbHeader, read_header
 from anylead.formats.wfdb_segments import read_segments
@@ -193,7 +193,7 @@ def _stack(channels: Sequence[np.ndarray], scales: Sequence[float]) -> Float32[n
     samples = max(channel.size for channel in channels)
     signal = np.empty((len(channels), samples), dtype=np.float32)
     for row, (channel, scale) in enumerate(zip(channels, scales, strict=True)):
-        signal[row] = np.repeat(channel, samples // max(channel.size, 1)) * scale
+        signal[row] = to_float32(np.repeat(channel, samples // max(channel.size, 1)) * scale)
     return signal
 
 

@@ -6,6 +6,7 @@ Source: WFDB header file format, "segment specification lines", https://physione
 """
 
 from collections.abc import Callable
+from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,13 @@ def read_segments(header: WfdbHeader, read_one: Callable[[Path], Record]) -> Rec
     if not segments:
         raise RecordFileError(f"{header.path}: every segment is a gap, so there is no ECG; give another.")
     rates = sorted({segment.sampling_rate_hz for segment in segments.values()})
-    if len(rates) > 1 or not header.sampling_rate_hz > 0:
+    per_frame = rates[0] / header.sampling_rate_hz if header.sampling_rate_hz > 0 else inf
+    if len(rates) > 1 or not isfinite(per_frame * max(samples for _, samples in parts)):
         raise RecordFileError(
             f"{header.path}: the header has {header.sampling_rate_hz:g} Hz and its segments have {rates}; "
             "one rate is read: read the segments one by one."
         )
-    return _joined(header, parts, segments, rates[0])
+    return _joined(header, parts, segments, per_frame)
 
 
 def _check(header: WfdbHeader) -> None:
@@ -61,9 +63,8 @@ def _check(header: WfdbHeader) -> None:
 
 
 def _joined(
-    header: WfdbHeader, parts: list[tuple[str, int]], segments: dict[str, Record], rate: float
+    header: WfdbHeader, parts: list[tuple[str, int]], segments: dict[str, Record], per_frame: float
 ) -> Record:
-    per_frame = rate / header.sampling_rate_hz
     lengths = [round(samples * per_frame) for _, samples in parts]
     leads = _leads(header, segments)
     values = len(leads) * sum(lengths)
@@ -88,7 +89,7 @@ def _joined(
         return Record(
             signal=signal,
             leads=leads,
-            sampling_rate_hz=rate,
+            sampling_rate_hz=every[0].sampling_rate_hz,
             record_id=header.path.stem,
             recorded_at=header.recorded_at or (first.recorded_at if first else None),
             age_years=next((r.age_years for r in told if r.age_years is not None), None),

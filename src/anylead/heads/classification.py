@@ -41,7 +41,7 @@ class ClassificationHead(Head):
 def multilabel_loss(logits: Float[Tensor, "B C"], target: Float[Tensor, "B C"]) -> Loss:
     """Returns the binary cross-entropy summed over known targets. Source: METHOD §6.1."""
     known = ~target.isnan()
-    wide = logits if logits.dtype == torch.float64 else logits.float()
+    wide = torch.where(known, logits if logits.dtype == torch.float64 else logits.float(), 0.0)
     aim = torch.where(known, target, 0.0).to(wide.dtype)
     entropy = F.binary_cross_entropy_with_logits(wide, aim, reduction="none")
     value = torch.where(known, entropy, 0.0).sum()

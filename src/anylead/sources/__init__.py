@@ -3,6 +3,7 @@
 from typing import get_args
 
 from anylead.sources.base import Facts, Labels, RecordRef, Source
+from anylead.sources.chapman_csv import ChapmanCsv
 from anylead.sources.cinc2020 import Cinc2020
 from anylead.sources.cinc2021 import Cinc2021
 from anylead.sources.code_15 import Code15
@@ -11,10 +12,12 @@ from anylead.sources.ecg_arrhythmia import EcgArrhythmia
 from anylead.sources.ecg_id import EcgId
 from anylead.sources.files import Files
 from anylead.sources.georgia import Georgia
+from anylead.sources.heartprint import Heartprint
 from anylead.sources.incartdb import Incartdb
 from anylead.sources.ludb import Ludb
 from anylead.sources.mimic_iv_ecg import MimicIvEcg
 from anylead.sources.mitdb import Mitdb
+from anylead.sources.ningbo_csv import NingboCsv
 from anylead.sources.ptb_xl import PtbXl
 from anylead.sources.ptbdb import Ptbdb
 from anylead.sources.sph import Sph
@@ -29,6 +32,8 @@ AnySource = (
     | Cpsc2018
     | Georgia
     | EcgArrhythmia
+    | ChapmanCsv
+    | NingboCsv
     | Ptbdb
     | Incartdb
     | Mitdb
@@ -37,6 +42,7 @@ AnySource = (
     | Sph
     | Ludb
     | EcgId
+    | Heartprint
     | Files
     | Synthetic
 )

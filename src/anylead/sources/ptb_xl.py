@@ -1,6 +1,7 @@
 """PTB-XL: 21,799 recordings of 18,869 patients, ten seconds, twelve leads."""
 
 import ast
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,12 +49,49 @@ _AXES: dict[str, str] = {"LAD": "LAD", "ALAD": "LAD", "RAD": "RAD", "ARAD": "RAD
 _LABELS: dict[str, tuple[str, ...]] = {statement: (CODES[to],) for statement, to in _STATEMENTS.items()}
 _LABELS |= {f"heart_axis:{axis}": (CODES[to],) if to else () for axis, to in _AXES.items()}
 
+_INFARCTIONS = [one for one, to in _STATEMENTS.items() if to in ("MI", "AnMI") or one.startswith("INJ")]
+_LABELS |= {f"{one}_AC": (CODES["AMI"],) for one in _INFARCTIONS}
+_LABELS |= {f"{one}_OLD": (CODES["OldMI"],) for one in _INFARCTIONS}
+# PTB-XL+ writes the stage of an infarction behind its statement, which stands beside it without, too.
+
+_12SL_STATEMENTS: dict[str, str] = {
+    "NSR": "NSR", "SRTH": "NSR", "SBRAD": "SB", "MSBRAD": "SB", "STACH": "STach", "SAR": "SA", "MSAR": "SA",
+    "AFIB": "AF", "FLUT": "AFL", "JTACH": "JTach", "PAC": "PAC", "PSVC": "SVPB", "PVC": "VEB",
+    "APR": "PR", "VPR": "PR", "ASVPR": "PR", "AVDPR": "PR",
+    "FAV": "IAVB", "SAV": "IIAVB", "MBZI": "MoI", "MBZII": "IIAVBII", "CHB": "CHB", "SPR": "SPRI",
+    "LBBB": "LBBB", "ILBBB": "ILBBB", "RBBB": "RBBB", "IRBBB": "IRBBB", "AFB": "LAnFB", "PFB": "LPFB",
+    "IVCB": "NSIVCB", "IVCD": "NSIVCB", "WPW": "WPW", "WPWA": "WPW", "WPWB": "WPW", "LNGQT": "LQT",
+    "LVH": "LVH", "LVH2": "LVH", "RVH": "RVH", "BIVH": "LVH RVH", "LAE": "LAE", "RAE": "RAH",
+    "LOWV": "LQRSV",
+    "AMI": "AnMI", "ASMI": "MI", "SMI": "MI", "LMI": "MI", "ALMI": "MI", "IMI": "MI", "IPMI": "MI",
+    "POSTMI": "MI",
+    "NST": "STC", "NT": "TAb", "NSTT": "NSSTTA", "NML": "", "PO": "",
+}  # fmt: skip
+"""Acronym of the 12SL program -> findings, named as for `_STATEMENTS`; NML is a normal ECG, PO "possible".
+
+Those for which we have no meaning, or the Challenge no code, are unknown.
+"""
+
+_12SL_LABELS = {
+    acronym: tuple(CODES[part] for part in to.split()) for acronym, to in _12SL_STATEMENTS.items()
+}
+
+_PLUS_TABLES = {
+    "scp": ("labels/ptbxl_statements.csv", "scp_codes_ext"),
+    "12sl": ("labels/12sl_statements.csv", "statements"),
+}
+"""Statements of PTB-XL+ -> its table and the column of them."""
+
 _SEXES: dict[str, Literal["F", "M"]] = {"0": "M", "1": "F"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PtbXl(Source):
-    """PTB-XL as published on PhysioNet: one table, one WFDB record a recording at 500 and at 100 Hz."""
+    """PTB-XL as published on PhysioNet: one table, one WFDB record a recording at 500 and at 100 Hz.
+
+    PTB-XL+, which has further statements of the same recordings and no recordings of its own, is an option.
+    Its columns ``..._snomed`` hold concept ids of OMOP, not codes of SNOMED CT, and are not read.
+    """
 
     name: ClassVar[str] = "ptb-xl"
     title: ClassVar[str] = "PTB-XL, a large publicly available electrocardiography dataset"
@@ -76,15 +114,21 @@ class PtbXl(Source):
 
     sampling_rate_hz: Literal[500, 100] = 500
     """Which of the two copies to read: 500 Hz, or the publishers' own 100 Hz."""
+    plus: Path | None = None
+    """Folder of PTB-XL+ (https://physionet.org/content/ptb-xl-plus/1.0.1/), whose statements replace the
+    table's."""
+    plus_statements: Literal["scp", "12sl"] = "scp"
+    """Which statements of PTB-XL+: those of PTB-XL with the stage of infarctions, or the 12SL program's."""
 
     def scan(self, root: Path) -> Sequence[RecordRef]:
         """Lists the rows of the table, by ECG id; see `Source.scan`.
 
         Raises:
             RecordFileError: If the table is absent, lacks a column or has a row that cannot be understood, or
-                the folder of this sampling rate is absent.
+                the folder of this sampling rate is absent; likewise the table of PTB-XL+, where it is given.
         """
-        refs = read_refs(root, TABLE, lambda row: self._ref(root, row), what="PTB-XL that holds it")
+        plus = None if self.plus is None else _plus(self.plus, self.plus_statements)
+        refs = read_refs(root, TABLE, lambda row: self._ref(root, row, plus), what="PTB-XL that holds it")
         folder = root / f"records{self.sampling_rate_hz}"
         if not folder.is_dir():
             raise RecordFileError(
@@ -97,13 +141,17 @@ class PtbXl(Source):
         return load_wfdb(ref)
 
     def labels(self, ref: RecordRef) -> Labels:
-        """Maps the SCP statements, whatever their likelihood (0 means not given), and the heart axis."""
-        axis = ref.details["heart_axis"]
-        return sort_labels(
-            [*_statements(ref.details["scp_codes"]), f"heart_axis:{axis}" if axis else ""], _LABELS
-        )
+        """Maps the statements, whatever their likelihood (0 means not given), and the heart axis.
 
-    def _ref(self, root: Path, row: Mapping[str, str]) -> RecordRef:
+        The 12SL program's statements stand alone, without the axis that PTB-XL gives.
+        """
+        statements = _statements(ref.details["scp_codes"])
+        if self.plus is not None and self.plus_statements == "12sl":
+            return _12sl_labels(statements)
+        axis = ref.details["heart_axis"]
+        return sort_labels([*statements, f"heart_axis:{axis}" if axis else ""], _LABELS)
+
+    def _ref(self, root: Path, row: Mapping[str, str], plus: Mapping[int, str] | None) -> RecordRef:
         age = row["age"].strip()
         return RecordRef(
             record_id=str(int(row["ecg_id"])),
@@ -113,13 +161,41 @@ class PtbXl(Source):
             fold=int(row["strat_fold"]),
             age_years=90.0 if age in ("300", "300.0") else parse_age(age),  # 300: older than 89
             sex=_SEXES.get(row["sex"].removesuffix(".0")),
-            details={"scp_codes": row["scp_codes"], "heart_axis": (row["heart_axis"] or "").strip()},
+            details={
+                "scp_codes": row["scp_codes"] if plus is None else plus[int(row["ecg_id"])],
+                "heart_axis": (row["heart_axis"] or "").strip(),
+            },
         )
 
 
 def _statements(text: str) -> list[str]:
-    """Returns the statements of a cell such as ``{'NORM': 100.0, 'SR': 0.0}``, or the cell itself."""
+    """Returns the statements of a cell such as ``{'NORM': 100.0, 'SR': 0.0}``, or the cell itself.
+
+    PTB-XL+ writes lists, of ``'NSR'`` or ``('NORM', 100.0)``.
+    """
     try:
-        return [str(statement) for statement in ast.literal_eval(text)]
+        found = list(ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError):
         return [text]
+    return [str(one[0] if isinstance(one, tuple) and one else one) for one in found]
+
+
+def _12sl_labels(statements: Sequence[str]) -> Labels:
+    """Maps the statements of the 12SL program but those behind CRO, which it "cannot rule out"."""
+    kept = [
+        one for before, one in zip(["", *statements], statements, strict=False) if "CRO" not in (before, one)
+    ]
+    return sort_labels([one if one in _12SL_LABELS else f"12SL {one}" for one in kept], _12SL_LABELS)
+
+
+def _plus(folder: Path, statements: str) -> dict[int, str]:
+    """Returns ecg_id -> the cell of statements of PTB-XL+, whose tables are in no order."""
+    name, column = _PLUS_TABLES[statements]
+    try:
+        with (folder / name).open(newline="", encoding="utf-8-sig") as file:
+            return {int(float(row["ecg_id"])): row[column] for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise RecordFileError(
+            f"{folder}: {name} with ecg_id and {column} cannot be read ({type(error).__name__}: {error}); "
+            "give the folder of PTB-XL+ as published."
+        ) from error

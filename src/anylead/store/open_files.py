@@ -2,6 +2,9 @@
 
 import sys
 
+if sys.platform != "win32":
+    import resource
+
 _SPARE = 256
 """Files left to everything else in the process."""
 
@@ -17,9 +20,6 @@ def room_for_files(wanted: int) -> int:
     """
     if sys.platform == "win32":  # its maps count against no such limit
         return wanted
-
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted + _SPARE:
         more = wanted + _SPARE if hard == resource.RLIM_INFINITY else min(wanted + _SPARE, hard)

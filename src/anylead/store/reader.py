@@ -4,12 +4,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int16, Int64
 
 from anylead.errors import InputError, StoreError
 from anylead.record import Record
@@ -18,9 +18,14 @@ from anylead.store.index import lead_sets, open_index
 from anylead.store.layout import INDEX_SCHEMA, shard_path
 from anylead.store.manifest import StoreManifest
 from anylead.store.open_files import room_for_files
-from anylead.store.quantise import dequantise
+from anylead.store.quantise import MISSING, dequantise
 from anylead.store.shards import Shard
 from anylead.store.splits import SPLITS
+
+Places: TypeAlias = slice | list[int]
+"""Places in an array: a slice, which costs no copy, or any."""
+
+_ALL = np.ones(1, dtype=bool)
 
 
 class Store:
@@ -103,6 +108,20 @@ class Store:
         sets = self.lead_sets
         return [sets[number] for number in self.lead_set_numbers.tolist()]
 
+    @cached_property
+    def gaps(self) -> Bool[np.ndarray, "recordings"]:
+        """Whether a recording has a missing sample in any lead."""
+        flags = self.index.column("flags").combine_chunks()
+        missing = pc.starts_with(pc.list_flatten(flags), "missing:").to_numpy(zero_copy_only=False)
+        result = np.zeros(len(self), dtype=bool)
+        result[pc.list_parent_indices(flags).to_numpy()[missing]] = True
+        return result
+
+    @cached_property
+    def _gaps(self) -> bytes:
+        # A byte of bytes is looked up in a fifth of the time that an element of an array takes.
+        return self.gaps.tobytes()
+
     def signal(
         self, i: int, start: int = 0, length: int | None = None
     ) -> Float32[np.ndarray, "leads samples"]:
@@ -119,15 +138,59 @@ class Store:
         Raises:
             InputError: If the recording has no such samples.
         """
-        samples = int(self.numbers("samples")[i])
-        stop = samples if length is None else start + length
-        if not 0 <= start < stop <= samples:
-            raise InputError(
-                f"{self.path}: recording {self._value('record_id', i)} has samples 0 to {samples - 1}; "
-                f"samples {start} to {stop - 1} were asked for."
-            )
-        counts, scale_mv = self._shard(int(self.numbers("shard")[i])).counts(int(self.numbers("row")[i]))
-        return dequantise(counts.reshape(len(scale_mv), samples)[:, start:stop], scale_mv)
+        counts, scale_mv = self._counts(i, start, length)
+        return dequantise(counts, scale_mv)
+
+    def signal_into(
+        self,
+        out: Float32[np.ndarray, "columns samples"],
+        i: int,
+        start: int,
+        length: int,
+        rows: Places,
+        columns: Places,
+    ) -> Bool[np.ndarray, "rows"]:
+        """Reads leads of part of a recording into rows of an array: `signal` with one copy less.
+
+        Args:
+            out: Gets millivolts, in its first `length` samples; a lead with a missing sample is not written.
+            i: Row of the index.
+            start: First sample.
+            length: Number of samples.
+            rows: Which of `leads[i]` to read.
+            columns: Rows of `out` for them, as many.
+
+        Returns:
+            Which of them have no missing sample; a single True where all have none.
+
+        Raises:
+            InputError: If the recording has no such samples.
+        """
+        counts, scale_mv = self._counts(i, start, length)
+        counts, scale_mv = counts[rows], scale_mv[rows]
+        if self._gaps[i]:
+            return self._whole_leads_into(out, counts, scale_mv, columns)
+        scales = scale_mv.tolist()
+        # One number for all leads, as nearly always, is multiplied in two thirds of the time.
+        factor = scale_mv[0] if len(set(scales)) == 1 else scale_mv[:, None]
+        if isinstance(columns, slice):
+            np.multiply(counts, factor, out=out[columns, :length])
+        else:
+            out[columns, :length] = counts * factor
+        return _ALL
+
+    def _whole_leads_into(
+        self,
+        out: Float32[np.ndarray, "columns samples"],
+        counts: Int16[np.ndarray, "rows length"],
+        scale_mv: Float32[np.ndarray, "rows"],
+        columns: Places,
+    ) -> Bool[np.ndarray, "rows"]:
+        whole: Bool[np.ndarray, "rows"] = counts.min(axis=1) != MISSING
+        places = range(len(counts)) if isinstance(columns, slice) else columns
+        for row in np.flatnonzero(whole).tolist():
+            np.multiply(counts[row], scale_mv[row], out=out[places[row], : counts.shape[1]])
+        return whole
 
     def record(self, i: int) -> Record:
         """Reads one recording with what is known of it."""
@@ -168,6 +231,32 @@ class Store:
                 "prepare the store with a Resample step."
             )
         return float(rates[0])
+
+    def _counts(
+        self, i: int, start: int, length: int | None
+    ) -> tuple[Int16[np.ndarray, "leads samples"], Float32[np.ndarray, "leads"]]:
+        samples = self._samples[i]
+        stop = samples if length is None else start + length
+        if not 0 <= start < stop <= samples:
+            raise InputError(
+                f"{self.path}: recording {self._value('record_id', i)} has samples 0 to {samples - 1}; "
+                f"samples {start} to {stop - 1} were asked for."
+            )
+        counts, scale_mv = self._shard(self._shard_numbers[i]).counts(self._rows[i])
+        return counts.reshape(len(scale_mv), samples)[:, start:stop], scale_mv
+
+    @cached_property
+    def _samples(self) -> memoryview:
+        # Elements of a memoryview are plain integers.
+        return self.numbers("samples").data
+
+    @cached_property
+    def _shard_numbers(self) -> memoryview:
+        return self.numbers("shard").data
+
+    @cached_property
+    def _rows(self) -> memoryview:
+        return self.numbers("row").data
 
     def _value(self, name: str, i: int) -> Any:
         return self.index.column(name)[i].as_py()

@@ -1,7 +1,9 @@
 """One shard: written in bounded memory, read through a memory map."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +102,17 @@ class Shard:
         if not self._reader.schema.equals(SHARD_SCHEMA):
             raise StoreError(f"{path}: the columns are not those of a shard; prepare the store again.")
         self._batches = [self._reader.get_batch(i) for i in range(self._reader.num_record_batches)]
-        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self._starts: list[int] = [0, *accumulate(batch.num_rows for batch in self._batches)]
         self._counts = [_list_parts(batch.column("counts")) for batch in self._batches]
         self._scales = [_list_parts(batch.column("scale_mv")) for batch in self._batches]
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def counts(self, row: int) -> tuple[Int16[np.ndarray, "values"], Float32[np.ndarray, "leads"]]:
         """Returns the counts of one recording, lead after lead, and millivolts per count of each lead."""
-        batch = int(np.searchsorted(self._starts, row, side="right")) - 1
-        place = row - int(self._starts[batch])
+        batch = bisect_right(self._starts, row) - 1
+        place = row - self._starts[batch]
         ends, values = self._counts[batch]
         scale_ends, scales = self._scales[batch]
         return (
@@ -163,5 +165,6 @@ def _rejections(reader: Any) -> list[Rejection]:
     ]
 
 
-def _list_parts(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    return column.offsets.to_numpy(), column.values.to_numpy(zero_copy_only=True)
+def _list_parts(column: pa.Array) -> tuple[memoryview, np.ndarray]:
+    # Elements of a memoryview are plain integers, as slices want them.
+    return column.offsets.to_numpy().data, column.values.to_numpy(zero_copy_only=True)

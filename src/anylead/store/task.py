@@ -82,7 +82,8 @@ def _row(source: Source, ref: RecordRef, preparation: Preparation) -> ShardRow:
     check_recording(ref)
     record = preparation(source.load(ref))
     labels = source.labels(ref)
-    missing = np.isnan(record.signal).any(axis=1)
+    # Whatever is not a number becomes a missing count; readers of the store rely on the flag.
+    missing = ~np.isfinite(record.signal).all(axis=1)
     record = record.with_flags(
         *(f"missing:{lead}" for lead, yes in zip(record.leads, missing, strict=True) if yes)
     )

@@ -140,6 +140,7 @@ def evaluate_leads(config: EvaluateLeadsConfig) -> Judgement:
         results=tuple(result for part in parts for result in part.results),
         differences=tuple(difference for part in parts for difference in part.differences),
         left_out={reason: count for part in parts for reason, count in part.left_out.items()},
+        notes=tuple(note for part in parts for note in part.notes),
         recordings=tuple(dict.fromkeys(name for part in parts for name in part.recordings)),
     )
     return _write(judgement, config, systems, stores, title="Fewer leads", more=reasons)
@@ -198,7 +199,11 @@ def _write(
 def _sections(judgement: Judgement, more: Sequence[str]) -> list[Section]:
     classified = [one for one in judgement.results if isinstance(one, ClassificationResult)]
     identified = [one for one in judgement.results if isinstance(one, IdentificationResult)]
-    notes = [*more, *(f"{reason}: {count} recordings." for reason, count in judgement.left_out.items())]
+    notes = [
+        *more,
+        *judgement.notes,
+        *(f"{reason}: {count} recordings." for reason, count in judgement.left_out.items()),
+    ]
     ranked = [one for one in judgement.differences if one.metric in ("rank1", "rank5", "eer")]
     rest = [one for one in judgement.differences if one not in ranked]
     sections = []

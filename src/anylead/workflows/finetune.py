@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import yaml
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from tqdm import tqdm
 
 from anylead.bundle import Bundle, load
@@ -36,6 +36,7 @@ from anylead.errors import ConfigError
 from anylead.evaluation.thresholds import best_challenge_thresholds
 from anylead.feed.labelled import LabelledFeed, LabelledFeedConfig
 from anylead.feed.lead_masking import RandomLeadMasking
+from anylead.feed.lead_sets import store_lead_sets
 from anylead.feed.lookahead import Lookahead
 from anylead.feed.targets import class_targets, identity_targets
 from anylead.heads import HEADS, ArcFaceConfig, ArcFaceHead, Head, build_head
@@ -44,7 +45,9 @@ from anylead.nn.pooling import Pooling
 from anylead.provenance import atomic_path
 from anylead.seeding import derive_seed
 from anylead.sources.challenge import SCORED_CLASSES, WEIGHTS, ScoredClass
-from anylead.workflows.selection import Selection, open_stores, predict_selection
+from anylead.store import Store
+from anylead.workflows.selection import Selection, open_stores, predict_selection, unknown_patients
+from anylead.workflows.told_classes import named_classes, told_by_name, told_classes
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,9 @@ class FinetuneConfig:
     """Gives the encoder's configuration, the preparation and, unless told otherwise, the weights."""
     stores: tuple[Path, ...]
     """Where the recordings are; their training splits are used together."""
+    store_leads: tuple[str, ...] = ()
+    """Leads that the training recordings of each store show, one set a store: ``all``, ``6``, ``I,II``; none
+    shows all. Other leads are absent, before `lead_masking` hides more."""
     out: Path
     """Folder of the run: the bundle, `metrics.jsonl`, `config.yaml`."""
     weights: Literal["bundle", "fresh"] = "bundle"
@@ -98,6 +104,12 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         if not self.stores:
             raise ConfigError("finetune: got no store; give at least one store made by anylead prepare.")
+        store_lead_sets(self.store_leads, len(self.stores))
+        if self.store_leads and self.per_lead_set:
+            raise ConfigError(
+                "finetune: got store_leads and per_lead_set, which both say what leads are shown; give one "
+                "of them."
+            )
         if self.steps < 1 or self.log_every < 1:
             raise ConfigError(
                 f"finetune: got steps {self.steps} and log_every {self.log_every}; give at least 1 of each."
@@ -126,6 +138,10 @@ class ClassifyConfig(FinetuneConfig):
     """Train the head alone; with ``weights=fresh`` this is the untrained baseline."""
     minimum_positives: int = 5
     """Scored classes with fewer training recordings get no output."""
+    store_classes: tuple[str, ...] = ()
+    """Classes that the labels of each store tell of, one entry a store, or one for all: ``all``; ``seen``,
+    those that at least one of its recordings carries; or names such as ``AF,SB``. Elsewhere a class is
+    unknown, not absent. None given is ``seen`` where the stores are of several sources, otherwise ``all``."""
     head: str = "arrhythmia"
     """Name of the head in the bundle."""
     head_kind: Literal["linear", "attentive"] = "linear"
@@ -135,6 +151,13 @@ class ClassifyConfig(FinetuneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if len(self.store_classes) not in (0, 1, len(self.stores)):
+            raise ConfigError(
+                f"finetune classify: got store_classes {' '.join(self.store_classes)} for {len(self.stores)} "
+                "stores; give one entry for each store, in their order, or one for all."
+            )
+        for word in self.store_classes:
+            named_classes(word)
         if self.head_kind == "attentive" and self.pooling is not None:
             raise ConfigError(
                 f"finetune classify: got pooling {self.pooling} for an attentive head, which pools by "
@@ -170,6 +193,8 @@ class FinetuneResult:
     """Lead set, or ``any``, to the number of training recordings."""
     loss: Mapping[str, float]
     """Lead set, or ``any``, to the last loss logged."""
+    notes: tuple[str, ...] = ()
+    """Sentences on the data that its user has to know."""
 
 
 def finetune_classify(config: ClassifyConfig, *, start: Bundle | None = None) -> FinetuneResult:
@@ -186,28 +211,38 @@ def finetune_classify(config: ClassifyConfig, *, start: Bundle | None = None) ->
     """
     start = load(config.bundle) if start is None else start
     stores = open_stores(config.stores, start)
+    told = told_classes(stores, config.store_classes)
     training = Selection.of(stores, "train").labelled()
-    chosen = scored_classes(training, minimum_positives=config.minimum_positives)
+    chosen = scored_classes(training, minimum_positives=config.minimum_positives, told=told)
+    training, untold = _with_told(training, chosen, told)
+    if untold:
+        logger.info("not used: %d training recordings of stores that tell of no class trained on", untold)
     readout = _readout(start, config)
     if config.head_kind == "attentive":
         readout = replace(readout, pooling="mean")
     config_class, _ = HEADS[config.head_kind]
     head_config = config_class(classes=tuple(one.abbreviation for one in chosen), readout=readout)
-    validation = Selection.of(stores, "valid").labelled()
+    validation, _ = _with_told(Selection.of(stores, "valid").labelled(), chosen, told)
+    labels = {} if told.all() else {"classes_told": told_by_name(stores, chosen, told), "untold": untold}
     parts: dict[str, tuple[Bundle, int, float]] = {}
     with RunLog(config.out) as log:
         for name, leads, recordings in _lead_plans(training, config):
             encoder = prepare_encoder(start, config, frozen=config.frozen)
             _seed(config, "head")
             head = build_head(config.head_kind, head_config, encoder)
-            feed = _feed(recordings, config, encoder, start, leads=leads, targets=targets(recordings, chosen))
+            aims = targets(recordings, chosen, told)
+            feed = _feed(recordings, config, encoder, start, leads=leads, targets=aims)
             rate = config.learning_rate or (1e-3 if config.frozen or config.encoder else 5e-5)
             schedule = SCHEDULES[config.schedule]
             loss = _train(encoder, head, feed, config, rate=rate, schedule=schedule, log=log, name=name)
-            bundle = _assemble(start, encoder, {config.head: head}, config, leads=leads, training=recordings)
-            thresholds = _thresholds(bundle, validation, chosen, leads=leads, batch_size=config.batch_size)
+            bundle = _assemble(
+                start, encoder, {config.head: head}, config, leads=leads, training=recordings, more=labels
+            )
+            thresholds = _thresholds(
+                bundle, validation, chosen, told, leads=leads, batch_size=config.batch_size
+            )
             parts[name] = (bundle.with_thresholds(config.head, thresholds), len(recordings), loss)
-    return _save(parts, config, head_config.classes)
+    return _save(parts, config, head_config.classes, stores)
 
 
 def finetune_identify(config: IdentifyConfig) -> FinetuneResult:
@@ -246,11 +281,22 @@ def finetune_identify(config: IdentifyConfig) -> FinetuneResult:
             loss = _train(encoder, head, feed, config, rate=rate, schedule=TriStage(), log=log, name=name)
             bundle = _assemble(start, encoder, {config.head: head}, config, leads=leads, training=recordings)
             parts[name] = (bundle, len(recordings), loss)
-    return _save(parts, config, names)
+    return _save(parts, config, names, training.stores)
 
 
-def scored_classes(training: Selection, *, minimum_positives: int) -> tuple[ScoredClass, ...]:
-    """Returns the Challenge's classes that have enough positives.
+def _with_told(
+    selection: Selection, classes: Sequence[ScoredClass], told: Bool[np.ndarray, "S 26"]
+) -> tuple[Selection, int]:
+    """Returns the recordings of stores that tell of at least one of the classes, and how many others."""
+    useful = set(np.flatnonzero(told[:, [one.index for one in classes]].any(axis=1)).tolist())
+    kept = selection.keep([number in useful for number, _ in selection.recordings])
+    return kept, len(selection) - len(kept)
+
+
+def scored_classes(
+    training: Selection, *, minimum_positives: int, told: Bool[np.ndarray, "S 26"] | None = None
+) -> tuple[ScoredClass, ...]:
+    """Returns the Challenge's classes that have enough positives in stores that tell of them.
 
     Raises:
         ConfigError: If there is no labelled recording, or no class has enough.
@@ -259,7 +305,7 @@ def scored_classes(training: Selection, *, minimum_positives: int) -> tuple[Scor
         raise ConfigError(
             "finetune classify: no recording of the training split is labelled; give a store with labels."
         )
-    positives = targets(training, SCORED_CLASSES).sum(axis=0)
+    positives = np.nansum(targets(training, SCORED_CLASSES, told), axis=0)
     chosen = tuple(one for one in SCORED_CLASSES if positives[one.index] >= minimum_positives)
     if not chosen:
         raise ConfigError(
@@ -269,9 +315,24 @@ def scored_classes(training: Selection, *, minimum_positives: int) -> tuple[Scor
     return chosen
 
 
-def targets(selection: Selection, classes: Sequence[ScoredClass]) -> Float32[np.ndarray, "n C"]:
-    """Returns 1 where a recording has a class and 0 elsewhere."""
-    return class_targets(selection.stores, selection.recordings, [one.codes for one in classes])
+def targets(
+    selection: Selection,
+    classes: Sequence[ScoredClass],
+    told: Bool[np.ndarray, "S 26"] | None = None,
+) -> Float32[np.ndarray, "n C"]:
+    """Returns 1 where a recording has a class, 0 where not, NaN where its store does not tell of it."""
+    found = class_targets(selection.stores, selection.recordings, [one.codes for one in classes])
+    if told is None:
+        return found
+    return np.where(_told_rows(selection, classes, told), found, np.float32(np.nan))
+
+
+def _told_rows(
+    selection: Selection, classes: Sequence[ScoredClass], told: Bool[np.ndarray, "S 26"]
+) -> Bool[np.ndarray, "n C"]:
+    numbers = np.array([number for number, _ in selection.recordings], dtype=np.int64)
+    rows: Bool[np.ndarray, "n C"] = told[numbers][:, [one.index for one in classes]]
+    return rows
 
 
 def prepare_encoder(start: Bundle, config: FinetuneConfig, *, frozen: bool) -> Encoder:
@@ -349,7 +410,7 @@ def _feed(
     identities: Int64[np.ndarray, "n"] | None = None,
 ) -> LabelledFeed:
     masked = leads is None and config.lead_masking > 0
-    return LabelledFeed(
+    feed = LabelledFeed(
         recordings.stores,
         recordings.recordings,
         LabelledFeedConfig(window_s=start.manifest.window_s, batch_size=config.batch_size),
@@ -359,7 +420,11 @@ def _feed(
         leads=encoder.leads,
         lead_masking=RandomLeadMasking(probability=config.lead_masking) if masked else None,
         lead_set=leads,
+        store_leads=store_lead_sets(config.store_leads, len(recordings.stores)),
     )
+    for reason, count in feed.dropped.items():
+        logger.info("not fed: %d recordings: %s", count, reason)
+    return feed
 
 
 def _train(
@@ -396,6 +461,7 @@ def _thresholds(
     bundle: Bundle,
     validation: Selection,
     classes: Sequence[ScoredClass],
+    told: Bool[np.ndarray, "S 26"],
     *,
     leads: tuple[str, ...] | None,
     batch_size: int,
@@ -406,12 +472,15 @@ def _thresholds(
         return (0.5,) * len(classes)
     probabilities = predict_selection(bundle, usable, lead_set=leads, batch_size=batch_size)
     kept = ~np.isnan(probabilities).any(axis=1)
-    labels = targets(usable, classes)[kept] > 0.5
+    labels = targets(usable, classes, told)[kept] > 0.5
     if not kept.any():
         return (0.5,) * len(classes)
     rows = [one.index for one in classes]
     found = best_challenge_thresholds(
-        labels, probabilities[kept].astype(np.float64), WEIGHTS[np.ix_(rows, rows)]
+        labels,
+        probabilities[kept].astype(np.float64),
+        WEIGHTS[np.ix_(rows, rows)],
+        told=_told_rows(usable, classes, told)[kept],
     )
     found[~labels.any(axis=0)] = 0.5
     return tuple(float(value) for value in found)
@@ -425,6 +494,7 @@ def _assemble(
     *,
     leads: tuple[str, ...] | None,
     training: Selection,
+    more: Mapping[str, Any] | None = None,
 ) -> Bundle:
     encoder.requires_grad_(True)
     return Bundle.assemble(
@@ -447,7 +517,10 @@ def _assemble(
             ],
             "training_recordings": len(training),
             "training_persons": len(set(training.persons)),
-            "config": to_plain(replace(config, bundle=Path(), stores=(Path(),), out=Path())),
+            **(more or {}),
+            "config": to_plain(
+                replace(config, bundle=Path(), stores=(Path(),) * len(config.stores), out=Path())
+            ),
         },
     ).eval()
 
@@ -464,7 +537,10 @@ def _learned_from(start: Bundle) -> dict[str, Any]:
 
 
 def _save(
-    parts: Mapping[str, tuple[Bundle, int, float]], config: FinetuneConfig, classes: tuple[str, ...]
+    parts: Mapping[str, tuple[Bundle, int, float]],
+    config: FinetuneConfig,
+    classes: tuple[str, ...],
+    stores: Sequence[Store],
 ) -> FinetuneResult:
     folders = {name: config.out / ("bundle" if name == "any" else f"bundle-{name}") for name in parts}
     with atomic_path(config.out / "config.yaml") as temporary:
@@ -476,4 +552,5 @@ def _save(
         classes=classes,
         recordings={name: count for name, (_, count, _) in parts.items()},
         loss={name: loss for name, (_, _, loss) in parts.items()},
+        notes=tuple(unknown_patients(stores)),
     )

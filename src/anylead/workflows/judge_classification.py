@@ -17,6 +17,7 @@ from anylead.feed.targets import class_targets
 from anylead.sources.challenge import SCORED_CLASSES, SINUS_RHYTHM_INDEX, WEIGHTS
 from anylead.workflows.selection import Selection, embed_selection, predict_selection
 from anylead.workflows.systems import EvaluateConfig, FrozenConfig, Judgement, System
+from anylead.workflows.told_classes import seen_classes
 
 CREDIT = Credit(weights=WEIGHTS, sinus=SINUS_RHYTHM_INDEX)
 _NAMES = tuple(one.abbreviation for one in SCORED_CLASSES)
@@ -138,6 +139,7 @@ def _judge(
     results: list[ClassificationResult] = []
     differences: list[Difference] = []
     left_out: dict[str, int] = {}
+    ranked = np.zeros(len(_NAMES), dtype=bool)
     for name, leads in config.leads.items():
         chosen = test.with_leads(leads)
         left_out[f"leads {name}: not all recorded"] = len(test) - len(chosen)
@@ -156,6 +158,7 @@ def _judge(
                 f"evaluate: no class has an output in every system and {minimum_positives} positives among "
                 f"{len(test)} recordings; lower minimum_positives or give more recordings."
             )
+        ranked |= judged
         found, apart = _lead_set(given, chosen.keep(whole), whole, judged, name, draws)
         results += found
         differences += apart
@@ -163,7 +166,26 @@ def _judge(
         results=tuple(results),
         differences=tuple(differences),
         left_out={reason: count for reason, count in left_out.items() if count},
+        notes=_untold(test, ranked),
         recordings=tuple(test.record_ids),
+    )
+
+
+def _untold(test: Selection, judged: Bool[np.ndarray, "26"]) -> tuple[str, ...]:
+    """Says where a class counts as absent although the store, of another source, may not know of it."""
+    used = [store for store, _, _ in test.per_store()]
+    if len({store.manifest.source for store in used}) < 2:
+        return ()
+    unseen = [
+        f"{store.manifest.source}: {', '.join(names)}"
+        for store, seen in zip(used, seen_classes(used), strict=True)
+        if (names := [_NAMES[k] for k in np.flatnonzero(judged & ~seen)])
+    ]
+    if not unseen:
+        return ()
+    return (
+        "Judged as absent from every recording of a store none of whose recordings carries the class, where "
+        f"it may be unknown instead: {'; '.join(unseen)}.",
     )
 
 

@@ -46,6 +46,8 @@ from anylead.engine import (
 from anylead.engine.checkpoint import differences
 from anylead.errors import ConfigError
 from anylead.feed import Augmentation, Lookahead, PairFeed, PairFeedConfig, PairFeedReport, RandomLeadMasking
+from anylead.feed.lead_sets import store_lead_sets
+from anylead.feed.order import whole_weights
 from anylead.objectives import AnyObjectiveConfig, W2VCMSCConfig, build_objective
 from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
@@ -85,13 +87,20 @@ class PretrainConfig:
 
     stores: tuple[Path, ...]
     """Made by ``prepare`` with the same steps; their training recordings are used."""
+    store_weights: tuple[float, ...] = ()
+    """Proportions in which the stores' pairs are fed, one a store; none shuffles the pairs of all stores
+    together, so that a store counts by its size."""
+    store_leads: tuple[str, ...] = ()
+    """Leads that the recordings of each store show, one set a store: ``all``, ``6``, ``I,II``; none shows
+    all. Other leads are absent, before `lead_masking` hides more."""
     out: Path
     """Folder of the run."""
     seed: int = 0
     steps: int | None = None
     """Optimizer updates; None trains for `epochs`."""
     epochs: float = 20.0
-    """Passes over all pairs, where `steps` is None."""
+    """Passes over all pairs, where `steps` is None; with `store_weights`, a pass lasts until every pair of
+    every store has been seen, so that those of some stores have been seen several times."""
     encoder: AnyEncoderConfig | str = "mini"
     """A configuration, a size of the paper's (``base``, ``small``, ``mini``, ``tiny``), or another encoder
     and its size, such as ``s4:tiny`` or ``lead_time_transformer``."""
@@ -136,6 +145,9 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if not self.stores:
             raise ConfigError("pretrain: no store was given; name at least one made by anylead prepare.")
+        if self.store_weights:
+            whole_weights(self.store_weights, len(self.stores))
+        store_lead_sets(self.store_leads, len(self.stores))
         for name in ("steps", "log_every", "threads", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -287,7 +299,7 @@ def _pretrain(
     keep_freed_memory()
     stores = [Store.open(path) for path in config.stores]
     feed = _build_feed(config, stores)
-    total = total_steps(config, feed.report.pairs)
+    total = total_steps(config, feed.report.pairs_per_epoch or feed.report.pairs)
     state = _build_state(config, stores, total, processes)
     if config.share == "pairs" and processes.world_size > 1 and state.encoder.reference:
         raise ConfigError(
@@ -332,6 +344,8 @@ def _build_feed(config: PretrainConfig, stores: Sequence[Store]) -> PairFeed:
         leads=encoder.leads,
         augmentation=config.augmentation,
         lead_masking=config.lead_masking,
+        store_weights=config.store_weights,
+        store_leads=store_lead_sets(config.store_leads, len(stores)),
     )
     if feed.sampling_rate_hz != encoder.sampling_rate_hz:
         raise ConfigError(
@@ -374,6 +388,10 @@ def _device(name: str, processes: Processes) -> str:
 def _decisive(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings that decide the numbers of a run, a named size spelled out."""
     values = {name: value for name, value in plain.items() if name not in _FREE}
+    for name in ("store_weights", "store_leads"):
+        # Without them a run is that of a release that did not know them, and goes on with one.
+        if not values.get(name):
+            values.pop(name, None)
     if isinstance(values.get("encoder"), str):
         values["encoder"] = to_plain(size_of(values["encoder"]))
     return values
@@ -417,6 +435,8 @@ def _write_facts(config: PretrainConfig, feed: PairFeed, state: TrainState, proc
     write_json(config.out / FED, to_plain(feed.report))
     report = feed.report
     _log.info("%d pairs of %d recordings are fed.", report.pairs, report.recordings)
+    for share in report.stores if len(report.stores) > 1 else ():
+        _log.info("%s: %d pairs, %.4g segments a step.", share.store, share.pairs, share.segments_per_step)
     for line in report.overlap.lines() if report.overlap else []:
         _log.info("%s", line)
     for reason, count in report.dropped.items():

@@ -238,8 +238,8 @@ class _Bar:
         if entry.get("step", 0) <= self._before:
             return
         if self._bar is None:
-            pairs = json.loads((self._config.out / FED).read_text(encoding="utf-8"))["pairs"]
-            total = total_steps(self._config, pairs)
+            fed = json.loads((self._config.out / FED).read_text(encoding="utf-8"))
+            total = total_steps(self._config, fed.get("pairs_per_epoch") or fed["pairs"])
             self._bar = tqdm(total=total, initial=self._before, unit="step", desc="pretrain")
         shown = {"loss": entry.get("loss"), "segments_per_s": entry.get("segments_per_s")}
         self._bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items() if v is not None}, refresh=False)

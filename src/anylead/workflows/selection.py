@@ -18,6 +18,17 @@ from anylead.store import Split, Store
 logger = logging.getLogger(__name__)
 
 
+def unknown_patients(stores: Sequence[Store]) -> list[str]:
+    """Returns the sentence that a report owes its reader where a data set does not publish its patients."""
+    names = dict.fromkeys(store.manifest.source for store in stores if not store.manifest.patients_known)
+    if not names:
+        return []
+    return [
+        f"Patients are not published in {', '.join(names)}: there the splits are by recording, each "
+        "recording counts as a patient of its own, and a person recorded twice may be in training and test."
+    ]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Selection:
     """Some recordings of some stores, in order."""

@@ -21,6 +21,7 @@ from anylead.nn.pooling import Pooling
 from anylead.provenance import environment, write_json
 from anylead.seeding import derive_seed
 from anylead.store import Split, Store
+from anylead.workflows.selection import unknown_patients
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ class Judgement:
     """The first system minus each of the others, on the same resamples of the patients."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason to recordings that were not judged."""
+    notes: tuple[str, ...] = ()
+    """What else a reader has to know."""
     recordings: tuple[str, ...] = ()
     """Whom it was judged on, as source/record."""
 
@@ -176,7 +179,7 @@ def write_judgement(
     )
     report = Report(
         title=title,
-        summary=tuple(summary),
+        summary=(*summary, *unknown_patients(stores)),
         sections=tuple(sections),
         provenance=provenance,
         results=judgement.results,

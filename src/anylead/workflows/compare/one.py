@@ -69,6 +69,10 @@ class Run:
         if self.pretrain is not None:
             settings = to_plain(self.pretrain)
             settings = {name: value for name, value in settings.items() if name not in _NOT_DECISIVE}
+            for name in ("store_weights", "store_leads"):
+                # Without them a run is that of a release that did not know them.
+                if not settings[name]:
+                    del settings[name]
             settings["encoder"] = to_plain(self.pretrain.encoder_config)
         return fingerprint(
             [
@@ -228,6 +232,7 @@ def _supervised(run: Run, config: CompareConfig, stores: Sequence[Store], cost: 
         learning_rate=1e-3,
         schedule="warmup_cosine",
         minimum_positives=config.minimum_positives,
+        store_classes=("all",),  # as the judgement takes labels
         seed=run.seed,
     )
     finetune_classify(work, start=bundle)

@@ -19,6 +19,7 @@ from anylead.provenance import environment
 from anylead.store import Store
 from anylead.workflows.compare.grid import Cell, CompareConfig
 from anylead.workflows.compare.one import Run, read_run, read_values
+from anylead.workflows.selection import unknown_patients
 
 _NOT_YET = "not run yet"
 
@@ -50,7 +51,7 @@ def write_page(
     sections = grid_sections(_tables(config, cells, runs, names), entries, present, str(config.budget))
     report = Report(
         title="Ways to pre-train, compared",
-        summary=_summary(entries, present, cells, runs, config),
+        summary=(*_summary(entries, present, cells, runs, config), *unknown_patients(stores)),
         sections=sections if entries else (),
         provenance={
             "config": to_plain(config),

@@ -90,6 +90,7 @@ def train_networks(config: ProtocolConfig, start: BundleEmbedder) -> dict[str, B
             layer=start.readout.layer if recipe.is_pretrained else None,
             pooling=start.readout.pooling if recipe.reads_like_judged else None,
             minimum_positives=config.minimum_positives,
+            store_classes=("all",),  # as the judgement takes labels
             seed=config.seed,
             progress=config.progress,
             **recipe.settings,

@@ -6,6 +6,7 @@ from anylead.evaluation.multiplicity import beats_all, reads_as, resamples_neede
 from anylead.evaluation.report import Section, Table
 from anylead.evaluation.results import Difference
 from anylead.evaluation.sections import INTERVAL_NOTE
+from anylead.workflows.selection import unknown_patients
 from anylead.workflows.suite.config import EmbeddingsConfig
 from anylead.workflows.suite.contest import Contest
 from anylead.workflows.suite.parts import Part
@@ -23,6 +24,7 @@ def summary(contest: Contest, parts: Sequence[Part], claims: Mapping[str, Sequen
             f"{contest.judged.name} was judged on {len(test)} labelled recordings of "
             f"{len(set(test.persons))} patients nobody trained on, {len(contest.task.classes)} classes."
         )
+    sentences += unknown_patients(contest.stores)
     sentences += [claim_sentence(what, found) for what, found in claims.items()]
     sentences += absent_baselines(contest) if claims else []
     sentences += [line for part in parts for line in part.headlines]
