@@ -286,3 +286,17 @@ def test_a_shard_cut_short_is_made_again(tmp_path):
     (out / "shards" / ".shard-00002.arrow.x.partial").write_bytes(b"left by a kill")
     write_store(ArraySource(), None, out, **OPTIONS)
     assert contents(out) == whole
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_a_kill_left_of_the_last_files_is_removed(tmp_path, finished):
+    out = tmp_path / "s"
+    write_store(ArraySource(), None, out, **OPTIONS)
+    parts = json.loads((out / "store.json").read_text())["parts"]
+    (out / "preparing.json").write_text(json.dumps({"parts": parts}))
+    if not finished:
+        (out / "store.json").unlink()
+    (out / ".index.parquet.x.partial").write_bytes(b"left by a kill")
+    assert write_store(ArraySource(), None, out, **OPTIONS).already is finished
+    assert not list(out.rglob("*.partial"))
+    assert not (out / "preparing.json").exists()

@@ -56,11 +56,14 @@ class PrepareArguments:
     """The data set: ptb-xl, synthetic, files (a folder of recordings), mixed (several data sets), ...;
     `anylead sources` lists all."""
     path: tyro.conf.Positional[Path | None] = None
-    """Its folder; none for synthetic patients; for mixed a YAML file of the parts."""
+    """Its folder, or an address such as s3://bucket/folder; none for synthetic patients; for mixed a YAML file
+    of its parts."""
     out: Path
-    """Folder of the store."""
+    """Folder or address of the store."""
     jobs: int = 1
-    """Processes; -1 takes all cores."""
+    """Processes; -1 takes all cores, or all of the cluster."""
+    backend: Literal["loky", "ray", "dask"] = "loky"
+    """Who runs them: this machine, or the cluster that RAY_ADDRESS or DASK_SCHEDULER_ADDRESS names."""
     rate_hz: float = 500.0
     """Sampling rate of the store, where no bundle is named."""
     bundle: Path | None = None
@@ -97,6 +100,7 @@ def run(argv: list[str]) -> None:
             use_folds=given.use_folds,
         ),
         jobs=given.jobs,
+        backend=given.backend,
         progress=True,
     )
     print(prepare(config).line())

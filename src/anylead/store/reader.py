@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Int16, Int64
 
 from anylead.errors import InputError, StoreError
 from anylead.record import Record
+from anylead.store.copies import fetched, is_there, local_copy
 from anylead.store.index import lead_sets, open_index
 from anylead.store.layout import INDEX_SCHEMA, shard_path
 from anylead.store.manifest import StoreManifest
@@ -43,14 +44,17 @@ class Store:
     def open(cls, path: str | Path) -> "Store":
         """Opens a store: maps the index, reads no signal.
 
+        Args:
+            path: Its folder, or its address elsewhere; see `anylead.store.copies`.
+
         Raises:
             StoreError: If it is not a store, unfinished, damaged, of a newer format, or its splits
                 share a person.
         """
-        path = Path(path)
+        path = local_copy(path)
         manifest = StoreManifest.read(path)
         index = open_index(path, manifest)
-        missing = [n for n in range(manifest.shards) if not shard_path(path, n).is_file()]
+        missing = [n for n in range(manifest.shards) if not is_there(shard_path(path, n))]
         if missing:
             raise StoreError(
                 f"{path}: {len(missing)} of {manifest.shards} shards are missing, the first is "
@@ -260,7 +264,7 @@ class Store:
     def _shard(self, number: int) -> Shard:
         shard = self._shards.get(number)
         if shard is None:
-            shard = self._shards[number] = Shard(shard_path(self.path, number))
+            shard = self._shards[number] = Shard(fetched(shard_path(self.path, number)))
             if len(self._shards) > self._shards_at_once:
                 # The one opened first: with a global shuffle, the one used last says nothing of the next.
                 self._shards.popitem(last=False)

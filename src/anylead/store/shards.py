@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int16
 
 from anylead.errors import StoreError
 from anylead.provenance import atomic_path
-from anylead.store.layout import SHARD_SCHEMA
+from anylead.store.layout import FACTS, SHARD_SCHEMA
 
 BATCH_COUNTS = 32 * 2**20
 """Counts collected before they are written: 64 MiB, so that hour-long recordings don't add up in memory."""
@@ -126,16 +126,43 @@ class Shard:
 
     def rejections(self) -> list[Rejection]:
         """Returns what could not be used."""
-        _, raw = self._reader.get_batch_with_custom_metadata(self._reader.num_record_batches - 1)
-        metadata = {key.decode(): value.decode() for key, value in dict(raw).items()}
-        return [
-            Rejection(
-                record_id=metadata[f"rejected.{number}.record_id"],
-                path=metadata[f"rejected.{number}.path"],
-                reason=metadata[f"rejected.{number}.reason"],
-            )
-            for number in range(int(metadata["rejected"]))
-        ]
+        return _rejections(self._reader)
+
+
+def read_facts(file: Any, name: str) -> tuple[pa.Table, list[Rejection]]:
+    """Returns what a shard says of its recordings, and what could not be used, reading no signal.
+
+    Args:
+        file: The shard, opened for binary reading; it may be far away.
+        name: What to call it in an error.
+
+    Raises:
+        StoreError: If it is not a shard.
+    """
+    columns = list(range(len(FACTS)))
+    try:
+        reader = pa.ipc.open_file(
+            pa.PythonFile(file, "r"), options=pa.ipc.IpcReadOptions(included_fields=columns)
+        )
+        facts = pa.Table.from_batches([reader.get_batch(i) for i in range(reader.num_record_batches)], FACTS)
+        return facts, _rejections(reader)
+    except pa.ArrowInvalid as error:
+        raise StoreError(
+            f"{name}: the shard cannot be read ({str(error).splitlines()[0]}); prepare the store again."
+        ) from error
+
+
+def _rejections(reader: Any) -> list[Rejection]:
+    _, raw = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
+    metadata = {key.decode(): value.decode() for key, value in dict(raw).items()}
+    return [
+        Rejection(
+            record_id=metadata[f"rejected.{number}.record_id"],
+            path=metadata[f"rejected.{number}.path"],
+            reason=metadata[f"rejected.{number}.reason"],
+        )
+        for number in range(int(metadata["rejected"]))
+    ]
 
 
 def _list_parts(column: pa.Array) -> tuple[memoryview, np.ndarray]:

@@ -1,7 +1,9 @@
 """One task of the preparation: some recordings of a source become one shard."""
 
 import logging
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,51 @@ from anylead.preparation import Preparation
 from anylead.sources.base import RecordRef, Source
 from anylead.sources.checksums import check_recording
 from anylead.store.quantise import quantise, recording_hash
+from anylead.store.remote_tree import RemoteFiles
 from anylead.store.shards import Rejection, ShardRow, write_shard
+from anylead.store.targets import put_whole
 
 log = logging.getLogger(__name__)
 
 
-def prepare_shard(source: Source, refs: Sequence[RecordRef], preparation: Preparation, path: Path) -> int:
+def prepare_shard(
+    source: Source,
+    refs: Sequence[RecordRef],
+    preparation: Preparation,
+    target: Path | str,
+    files: RemoteFiles | None = None,
+) -> None:
     """Reads, prepares and writes the recordings of one shard.
 
-    Returns:
-        Number of recordings tried.
+    Args:
+        source: The data set.
+        refs: Its recordings.
+        preparation: Steps.
+        target: File of the shard, or its address elsewhere.
+        files: What has to be fetched first, where the data set is elsewhere.
+
+    Raises:
+        FileError: If the shard cannot be written, or what it needs cannot be fetched.
     """
-    write_shard(path, _rows(source, refs, preparation))
-    return len(refs)
+    if isinstance(target, str):
+        with tempfile.TemporaryDirectory(prefix="anylead-") as folder:
+            path = Path(folder) / target.rpartition("/")[2]
+            prepare_shard(source, refs, preparation, path, files)
+            put_whole(path, target)
+    elif files is None:
+        write_shard(target, _rows(source, refs, preparation))
+    else:
+        with files.brought(refs) as (brought, folder):
+            rows = _rows(source, brought, preparation)
+            write_shard(target, (_told(row, folder, files.address) for row in rows))
+
+
+def _told(row: ShardRow | Rejection, folder: Path, address: str) -> ShardRow | Rejection:
+    """Lets a rejection name the data set instead of the folder it was fetched into."""
+    if isinstance(row, ShardRow):
+        return row
+    path, reason = (text.replace(str(folder), address) for text in (row.path, row.reason))
+    return replace(row, path=path, reason=reason)
 
 
 def _rows(

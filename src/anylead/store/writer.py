@@ -1,14 +1,12 @@
 """Making a store: shard by shard, atomically, in any number of processes, resumable."""
 
 import csv
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,27 +14,21 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from anylead.config import to_plain
-from anylead.errors import StoreError
+from anylead.errors import ConfigError, StoreError
 from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
 from anylead.sources.base import RecordRef, Source
 from anylead.sources.checksums import scan_checked
+from anylead.store.backends import Backend, run_tasks
 from anylead.store.index import open_index
-from anylead.store.layout import (
-    FORMAT,
-    INDEX,
-    INDEX_SCHEMA,
-    MANIFEST,
-    PREPARING,
-    REJECTED,
-    SHARDS,
-    shard_path,
-)
+from anylead.store.layout import FORMAT, INDEX, INDEX_SCHEMA, MANIFEST, REJECTED
 from anylead.store.manifest import StoreManifest
 from anylead.store.persons import same_person
 from anylead.store.plan import StorePlan
-from anylead.store.shards import Rejection, Shard
+from anylead.store.remote_tree import RemoteTree, reached_tree
+from anylead.store.shards import Rejection
 from anylead.store.splits import SPLITS, SplitConfig, assign_splits, require_disjoint, require_folds
+from anylead.store.targets import Target, reached_target
 from anylead.store.task import prepare_shard
 
 
@@ -75,12 +67,13 @@ class PrepareSummary:
 
 def write_store(
     source: Source,
-    root: Path | None,
-    out: Path,
+    root: Path | str | None,
+    out: Path | str,
     *,
     preparation: Preparation,
     split: SplitConfig,
     jobs: int = 1,
+    backend: Backend = "loky",
     progress: bool = False,
     shard_records: int = 256,
 ) -> PrepareSummary:
@@ -91,11 +84,14 @@ def write_store(
 
     Args:
         source: The data set.
-        root: Its folder; None for a source that needs no files.
-        out: Folder of the store.
+        root: Its folder, or an address that fsspec knows (``s3://bucket/folder``); None for a source that
+            needs no files.
+        out: Folder or address of the store.
         preparation: Steps.
         split: How persons are dealt to the splits.
         jobs: Processes.
+        backend: Who runs them; the store is the same. With ray and dask, give absolute paths that every
+            machine of the cluster sees.
         progress: Show a progress bar on standard error.
         shard_records: Recordings a shard, which is also the unit of work.
 
@@ -105,26 +101,40 @@ def write_store(
         RecordFileError: If the layout is not that of the data set, or a table is not the one whose checksum
             was published.
         FileError: If the disk refuses; what is finished stays and the same call continues there.
-        ConfigError: If the splits cannot be made.
+        ConfigError: If the splits cannot be made, or the backend is not there.
     """
-    out = Path(out)
-    plan = StorePlan.of(
-        source, root, out, preparation=preparation.to_plain(), split=split, shard_records=shard_records
-    )
-    if plan.begin(out) == "finished":
-        return _summary(out, StoreManifest.read(out), already=True)
-    try:
-        refs = source.scan(Path()) if root is None else scan_checked(source, root)
-        _require_unique(refs, source, root)
-        if split.use_folds:
-            # Known before the first signal is read: nobody should wait an hour to hear it.
-            require_folds([ref.fold for ref in refs], where=f"source {source.name}")
-    except Exception:
-        _discard_if_empty(out)
-        raise
-    chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
-    _write_shards(source, chunks, preparation, out, jobs=jobs, progress=progress)
-    return _finish(source, preparation, split, plan, out, shards=len(chunks))
+    with reached_tree(root, ignore=out) as (folder, tree), reached_target(out) as target:
+        plan = StorePlan.of(
+            source,
+            folder,
+            target.folder,
+            preparation=preparation.to_plain(),
+            split=split,
+            shard_records=shard_records,
+        )
+        state = plan.begin(target.folder)
+        target.claim()
+        if state == "finished":
+            return _summary(Path(out), StoreManifest.read(target.folder), already=True)
+        try:
+            refs = source.scan(Path()) if folder is None else scan_checked(source, folder)
+            _require_unique(refs, source, folder)
+            if split.use_folds:
+                # Known before the first signal is read: nobody should wait an hour to hear it.
+                require_folds([ref.fold for ref in refs], where=f"source {source.name}")
+        except Exception:
+            target.abandon()
+            raise
+        chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
+        try:
+            _write_shards(
+                source, chunks, preparation, target, tree, jobs=jobs, backend=backend, progress=progress
+            )
+        except ConfigError:
+            target.abandon()
+            raise
+        summary = _finish(source, preparation, split, plan, target, shards=len(chunks))
+        return replace(summary, store=Path(out))
 
 
 def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None) -> None:
@@ -138,66 +148,43 @@ def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None
         )
 
 
-def _discard_if_empty(out: Path) -> None:
-    """Takes back the claim on a folder in which no shard has been made."""
-    if not any((out / SHARDS).glob("*.arrow")):
-        (out / PREPARING).unlink(missing_ok=True)
-        if out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
-
-
 def _write_shards(
     source: Source,
     chunks: Sequence[Sequence[RecordRef]],
     preparation: Preparation,
-    out: Path,
+    target: Target,
+    tree: RemoteTree | None,
     *,
     jobs: int,
+    backend: Backend,
     progress: bool,
 ) -> None:
-    for leftover in (out / SHARDS).glob(".*.partial"):
-        leftover.unlink(missing_ok=True)
-    waiting = [number for number in range(len(chunks)) if not _is_whole(shard_path(out, number))]
+    whole = target.whole()
+    waiting = [number for number in range(len(chunks)) if number not in whole]
     total = sum(map(len, chunks))
+    # Recordings in the store after so many tasks: they begin in order, so this is right within a few shards.
+    there = [total - sum(len(chunks[number]) for number in waiting)]
+    for number in waiting:
+        there.append(there[-1] + len(chunks[number]))
     with tqdm(
-        total=total,
-        initial=total - sum(len(chunks[number]) for number in waiting),
-        desc=f"prepare {source.name}",
-        unit="rec",
-        disable=not progress,
+        total=total, initial=there[0], desc=f"prepare {source.name}", unit="rec", disable=not progress
     ) as bar:
-        for done in _run(source, chunks, preparation, out, waiting, jobs=jobs):
-            bar.update(done)
-
-
-def _run(
-    source: Source,
-    chunks: Sequence[Sequence[RecordRef]],
-    preparation: Preparation,
-    out: Path,
-    waiting: Sequence[int],
-    *,
-    jobs: int,
-) -> Iterator[int]:
-    if jobs == 1:
-        for number in waiting:
-            yield prepare_shard(source, chunks[number], preparation, shard_path(out, number))
-        return
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from parallel(
-        joblib.delayed(prepare_shard)(source, chunks[number], preparation, shard_path(out, number))
-        for number in waiting
-    )
-
-
-def _is_whole(path: Path) -> bool:
-    if not path.exists():
-        return False
-    try:
-        Shard(path)
-    except StoreError:
-        return False
-    return True
+        run_tasks(
+            prepare_shard,
+            [
+                (
+                    source,
+                    chunks[number],
+                    preparation,
+                    target.shard(number),
+                    tree and tree.files_of(chunks[number]),
+                )
+                for number in waiting
+            ],
+            jobs=jobs,
+            backend=backend,
+            finished=lambda tasks: bar.update(there[tasks] - bar.n),
+        )
 
 
 def _finish(
@@ -205,19 +192,20 @@ def _finish(
     preparation: Preparation,
     split: SplitConfig,
     plan: StorePlan,
-    out: Path,
+    target: Target,
     *,
     shards: int,
 ) -> PrepareSummary:
+    out = target.folder
     tables, rejected = [], []
     for number in range(shards):
-        shard = Shard(shard_path(out, number))
-        tables.append(_located(shard.facts(), number))
-        rejected += shard.rejections()
+        table, failed = target.read(number)
+        tables.append(_located(table, number))
+        rejected += failed
     facts = pa.concat_tables(tables)
     if len(facts) == 0:
-        shutil.rmtree(out / SHARDS)
-        _discard_if_empty(out)
+        target.remove_shards()
+        target.abandon()
         raise StoreError(
             f"{out}: all {len(rejected)} recordings were rejected and no store was made; "
             f"the first: {rejected[0].reason}"
@@ -251,7 +239,7 @@ def _finish(
     )
     write_json(out / MANIFEST, manifest.to_plain())
     open_index(out, manifest)
-    (out / PREPARING).unlink(missing_ok=True)
+    target.publish()
     return _summary(out, manifest)
 
 

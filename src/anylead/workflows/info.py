@@ -18,6 +18,7 @@ from anylead.preparation.flag_quality import FlagQuality
 from anylead.record import Record
 from anylead.signal.quality import missing_share
 from anylead.store import Store
+from anylead.store.addresses import locate
 from anylead.store.layout import MANIFEST, PREPARING
 
 BUNDLE_FILE = "config.json"
@@ -48,7 +49,10 @@ def info(
         StoreError: If it is a store that cannot be read.
         BundleError: If it is a bundle that cannot be read.
     """
-    path = Path(path)
+    place = locate(path)
+    if isinstance(place, str):
+        return _store(Store.open(place))  # nothing else is read from elsewhere
+    path = place
     if not path.is_dir():
         known = identify(path)
         record = read(path, fs=fs, unit=unit, leads=leads)

@@ -8,6 +8,8 @@ from anylead.preparation import Preparation
 from anylead.sources.base import Source
 from anylead.sources.synthetic import Synthetic
 from anylead.store import PrepareSummary, SplitConfig, write_store
+from anylead.store.addresses import absolute, locate
+from anylead.store.backends import Backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,15 +19,18 @@ class PrepareConfig:
     source: Source
     """The data set with its options."""
     path: Path | None = None
-    """Its folder; none for the synthetic source."""
+    """Its folder, or an address that fsspec knows (s3://bucket/folder); none for the synthetic source."""
     out: Path
-    """Folder of the store."""
+    """Folder or address of the store."""
     preparation: Preparation = field(default_factory=Preparation.default)
     """Steps from the recording as published to the one an encoder sees."""
     split: SplitConfig = field(default_factory=SplitConfig)
     """How persons are dealt to training, validation and test."""
     jobs: int = 1
-    """Processes; -1 takes all cores."""
+    """Processes; -1 takes all cores, or all of the cluster."""
+    backend: Backend = "loky"
+    """Who runs them: loky on this machine; ray and dask on the cluster that RAY_ADDRESS or
+    DASK_SCHEDULER_ADDRESS names, or on one made here for this call."""
     progress: bool = False
     """Show a progress bar on standard error."""
 
@@ -45,14 +50,20 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
             f"prepare: the source {config.source.name} needs the folder of the data set; give it as PATH "
             f"(it is published at {config.source.url})."
         )
-    if config.path is not None and not config.path.exists():
+    place = None if config.path is None else locate(config.path)
+    if isinstance(place, Path) and not place.exists():
         raise ConfigError(f"prepare: {config.path} does not exist; give the folder of {config.source.name}.")
+    path, out = config.path, config.out
+    if config.backend != "loky":
+        # The current folder of a cluster's process is another.
+        path, out = None if path is None else absolute(path), absolute(out)
     return write_store(
         config.source,
-        config.path,
-        config.out,
+        path,
+        out,
         preparation=config.preparation,
         split=config.split,
         jobs=config.jobs,
+        backend=config.backend,
         progress=config.progress,
     )

@@ -21,6 +21,7 @@ from anylead.engine import stop_on_signals
 from anylead.engine.distributed import TIMEOUT
 from anylead.engine.run_log import FILE_NAME
 from anylead.errors import AnyleadError, ConfigError, FileError, TrainingError
+from anylead.store.addresses import absolute
 from anylead.workflows.pretrain import (
     BUNDLE,
     FED,
@@ -66,7 +67,7 @@ def pretrain_with_ray(config: PretrainConfig, *, progress: bool = True) -> Pretr
         config,
         backend="torchrun",
         workers=1,
-        stores=tuple(path.absolute() for path in config.stores),
+        stores=tuple(absolute(path) for path in config.stores),
         out=config.out.absolute(),
     )
     ray, train, train_torch = _ray()

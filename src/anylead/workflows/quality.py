@@ -27,6 +27,7 @@ from anylead.signal.recording_quality import (
 )
 from anylead.signal.signatures import LOWEST_RATE_HZ, Signature, nothing_to_compare, signature
 from anylead.store import Store
+from anylead.store.addresses import locate
 from anylead.store.quality_table import COLUMNS, QUALITY_SCHEMA, write_quality
 from anylead.workflows.light_drawing import lighten
 from anylead.workflows.view import SHORT_S, draw
@@ -102,9 +103,15 @@ def quality(config: QualityConfig) -> QualityResult:
         config: What to measure, and where to write.
 
     Raises:
+        ConfigError: If the store is elsewhere.
         StoreError: If the store cannot be read.
         FileError: If the table or the page cannot be written.
     """
+    if isinstance(locate(config.store), str):
+        raise ConfigError(
+            f"quality: {locate(config.store)} is elsewhere and the measures are written beside the index; "
+            "copy the store to this machine and give its folder."
+        )
     store = Store.open(config.store)
     near = len(store) <= config.near_duplicates
     findings = _measure(store, config, near=near)
