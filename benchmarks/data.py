@@ -1,20 +1,22 @@
 """The path of the data: what a segment, a recording and a large corpus cost.
 
-    python benchmarks/data.py --out benchmarks/results/data.json --figure docs/data.svg [--only feed read growth open]
+    python benchmarks/data.py --out benchmarks/results/data.json --figure docs/data.svg [--only feed growth]
 
 Four parts, each of which replaces its own entry of the JSON file:
 
-feed    segments a second from a prepared store to a torch batch, of `PairFeed`; of a loop that copies the same
-        segments out of one memory-mapped array of 16-bit integers; and of a loop over one .mat file for every
-        five seconds, the layout that fairseq-signals asks for. The three take turns, step by step, over the same
-        segments in the same order, from files that are in the page cache.
-read    recordings a second and core of `anylead prepare`, of each of its stages, and of bare `wfdb.rdrecord`, on
-        one tree of 500-Hz WFDB recordings of 10 s and 12 leads. They take turns, round by round, in one process.
+feed    segments a second from a prepared store to a torch batch, of `PairFeed`; of a loop that copies the
+        same segments out of one memory-mapped array of 16-bit integers; and of a loop over one .mat file of
+        64-bit floats for every five seconds, the layout of fairseq-signals. The three take turns, step by
+        step, over the same segments in the same order, from files that are in the page cache.
+read    recordings a second and core of `anylead prepare`, of each of its stages, and of `wfdb.rdrecord`
+        alone, on one tree of WFDB recordings (500 Hz, 10 s, 12 leads). They take turns, round by round, in
+        one process.
 growth  seconds and peak of the anonymous memory of ``anylead prepare files`` on trees of 1,000, 10,000 and
-        100,000 recordings of 2.5 s (12 leads, 500 Hz), each in a process of its own, with a line through them.
-        The trees repeat a hundred recordings, so all their files are in the page cache.
-open    seconds to open a store of up to 1,000,000 recordings, to make its index twin, to plan pre-training on
-        it, and the anonymous memory after 100 steps; each in a process of its own. Its shards are links to one.
+        100,000 recordings (2.5 s, 12 leads, 500 Hz), each in a process of its own, with a line through
+        them. The trees repeat a hundred recordings, so all their files are in the page cache.
+open    seconds to open a store of up to 1,000,000 recordings, to make its index twin, to plan pre-training
+        on it, and the anonymous memory after 100 steps; each in a process of its own. All shards of such a
+        store are links to one.
 
 Times of other machines will differ; ratios were taken within one run.
 """
@@ -56,7 +58,7 @@ def turns(
 
 
 def ratio(seconds: dict[str, list[float]], other: str, ours: str) -> dict[str, float]:
-    """Returns how many times as fast `ours` is as `other`: median of the rounds' ratios, and its quartiles."""
+    """Returns how many times as fast `ours` is as `other`: median of the ratios, and their quartiles."""
     values = [b / a for a, b in zip(seconds[ours], seconds[other], strict=True)]
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
     return {"median": round(middle, 3), "lower_quartile": round(low, 3), "upper_quartile": round(high, 3)}
@@ -330,7 +332,8 @@ OPEN = textwrap.dedent("""
     memory = {"imported": round(anonymous_mib())}
     store, open_s = timed(lambda: Store.open(sys.argv[1]))
     memory["opened"] = round(anonymous_mib())
-    feed, plan_s = timed(lambda: PairFeed([store], PairFeedConfig(), seed=0, lead_masking=RandomLeadMasking()))
+    masking = RandomLeadMasking()
+    feed, plan_s = timed(lambda: PairFeed([store], PairFeedConfig(), seed=0, lead_masking=masking))
     memory["planned"] = round(anonymous_mib())
     for step in range(0, 100_000, 1000):
         feed.batches(step)

@@ -56,8 +56,8 @@ class PrepareArguments:
     """The data set: ptb-xl, synthetic, files (a folder of recordings), mixed (several data sets), ...;
     `anylead sources` lists all."""
     path: tyro.conf.Positional[Path | None] = None
-    """Its folder, or an address such as s3://bucket/folder; none for synthetic patients; for mixed a YAML file
-    of its parts."""
+    """Its folder, or an address such as s3://bucket/folder; none for synthetic patients; for mixed a YAML
+    file of its parts."""
     out: Path
     """Folder or address of the store."""
     jobs: int = 1
