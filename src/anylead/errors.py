@@ -11,7 +11,8 @@ Every message is one sentence that says where, what it got, what it accepts and 
     │   ├── RecordFileError           a recording: unreadable, truncated, empty
     │   ├── StoreError                a store: absent, made by other steps, of a newer format
     │   ├── CheckpointError           a checkpoint: absent, corrupt, of another configuration
-    │   └── BundleError               a bundle: absent, incomplete, of a newer format
+    │   ├── BundleError               a bundle: absent, incomplete, of a newer format
+    │   └── GalleryError              a gallery: absent, damaged, of another model, of a newer format
 """
 
 
@@ -53,3 +54,7 @@ class CheckpointError(FileError):
 
 class BundleError(FileError):
     """A bundle that is absent, incomplete or has a newer format."""
+
+
+class GalleryError(FileError):
+    """A gallery that is absent, damaged, of another model or of a newer format, or what it cannot take."""

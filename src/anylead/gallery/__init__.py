@@ -1,0 +1,1 @@
+"""Enrolled patients: whose heart is this, and is a recording filed under the wrong patient?"""

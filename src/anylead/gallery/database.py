@@ -1,0 +1,116 @@
+"""Database: where a gallery is kept. SQLite and PostgreSQL answer one contract suite."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from anylead.gallery.template import Enrolment, GalleryIdentity, TemplateTable
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """One line of the audit trail, which is only ever added to; each holds the hash of the one before."""
+
+    number: int
+    at: str
+    """UTC, ISO 8601."""
+    actor: str
+    """Name of the API key, or ``local``."""
+    action: str
+    """``create``, ``enrol``, ``remove``, ``review``, ``calibrate``, ``export``, ``import``, ``rebuild`` or
+    ``keys``."""
+    subject: str
+    """Keyed hash (HMAC-SHA-256) of the patient or recording concerned: it tells nothing without the key."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """Counts and settings, never an id of a patient."""
+    previous: str
+    hash: str
+
+
+class Database(ABC):
+    """One gallery's rows. A method that writes is one transaction: all of it is there afterwards, or nothing.
+
+    Any number of processes may use one gallery. What a method has acknowledged survives a kill -9 and a power
+    failure.
+    """
+
+    @abstractmethod
+    def identity(self) -> GalleryIdentity:
+        """Returns what its vectors were made by.
+
+        Raises:
+            GalleryError: If this is no gallery, a damaged one, or one of a newer format.
+        """
+
+    @abstractmethod
+    def version(self) -> int:
+        """Returns a number that grows with every write of any process: are the vectors in memory still right?"""
+
+    @abstractmethod
+    def enrol(self, enrolments: Sequence[Enrolment], *, actor: str) -> int:
+        """Adds recordings, and a line to the audit trail for each.
+
+        A recording that is there already under the same id, patient and hash is left alone.
+
+        Returns:
+            How many were added.
+
+        Raises:
+            GalleryError: If an id is there with another patient or other samples, or a vector does not have
+                the dimension or the length 1; nothing is added then.
+        """
+
+    @abstractmethod
+    def templates(self, lead_set: str) -> TemplateTable:
+        """Returns all templates of a lead set."""
+
+    @abstractmethod
+    def enrolments(
+        self, *, patient_id: str | None = None, record_ids: Sequence[str] | None = None
+    ) -> list[Enrolment]:
+        """Returns whole recordings: of a patient, some by id, or all, in the order of enrolment."""
+
+    @abstractmethod
+    def patients(self) -> dict[str, int]:
+        """Returns patient id -> number of recordings, in order of first enrolment."""
+
+    @abstractmethod
+    def remove(self, patient_id: str, *, actor: str) -> int:
+        """Removes everything of a patient, so that no file of the database holds the bytes any more.
+
+        Returns:
+            How many recordings were removed; 0 where there was none.
+        """
+
+    @abstractmethod
+    def put_document(self, name: str, value: dict[str, Any], *, actor: str, action: str) -> None:
+        """Keeps a JSON document (a calibration, reviews) under a name, in the place of an older one."""
+
+    @abstractmethod
+    def document(self, name: str) -> dict[str, Any] | None:
+        """Returns a document, None where there is none."""
+
+    @abstractmethod
+    def append_audit(
+        self, action: str, *, actor: str, subject: str = "", details: dict[str, Any] | None = None
+    ) -> None:
+        """Adds a line to the audit trail; `subject` is given in clear and kept as its keyed hash."""
+
+    @abstractmethod
+    def audit(self) -> list[AuditEntry]:
+        """Returns the audit trail.
+
+        Raises:
+            GalleryError: If a line was changed, removed or put in between: the chain of hashes says so.
+        """
+
+    @abstractmethod
+    def replace_all(
+        self, identity: GalleryIdentity, enrolments: Sequence[Enrolment], *, actor: str, action: str
+    ) -> None:
+        """Puts other vectors in the place of all, as of another model; documents of the old ones go, too."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives up files and connections."""
