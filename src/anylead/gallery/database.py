@@ -45,7 +45,7 @@ class Database(ABC):
 
     @abstractmethod
     def version(self) -> int:
-        """Returns a number that grows with every write of any process: are the vectors in memory still right?"""
+        """Returns a number that grows with every write of any process: are vectors in memory still right?"""
 
     @abstractmethod
     def enrol(self, enrolments: Sequence[Enrolment], *, actor: str) -> int:
