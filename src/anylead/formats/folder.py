@@ -7,7 +7,7 @@ recordings.
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anylead.errors import RecordFileError
@@ -24,10 +24,11 @@ _OF_A_STORE = frozenset({"store.json", "preparing.json"})
 class Folder:
     """What a folder holds."""
 
-    files: tuple[Path, ...]
-    """Every file that is no part of another one, by path; not all need be recordings."""
-    headers: Mapping[Path, WfdbHeader | None]
-    """The WFDB headers among `files`; None for one that cannot be understood."""
+    files: tuple[str, ...]
+    """Paths of every file that is no part of another one, sorted as paths are; not all need be recordings. As
+    text, which takes a fifth of the memory of path objects."""
+    headers: Mapping[str, WfdbHeader | None]
+    """The WFDB headers among `files`, without their signals; None for one that cannot be understood."""
 
 
 def look_through(folder: Path, *, ignore: Path | None = None) -> Folder:
@@ -37,21 +38,33 @@ def look_through(folder: Path, *, ignore: Path | None = None) -> Folder:
         folder: Where the recordings are.
         ignore: A folder below it that does not count.
     """
-    found = sorted(_files(folder, None if ignore is None else os.path.realpath(ignore)))
-    headers = {path: _header(path) for path in found if path.suffix.lower() == ".hea"}
-    parts = {path.with_name(name) for path, header in headers.items() if header for name in _named_by(header)}
-    files = tuple(path for path in found if path not in parts and not _is_beside_another(path))
+    found = sorted(_files(folder, None if ignore is None else os.path.realpath(ignore)), key=_by_parts)
+    headers: dict[str, WfdbHeader | None] = {}
+    parts: set[str] = set()
+    for path in found:
+        if path.lower().endswith(".hea"):
+            header = _header(Path(path))
+            if header is not None:
+                parts.update(os.path.join(os.path.dirname(path), name) for name in _named_by(header))
+                header = replace(header, signals=(), parts=())
+            headers[path] = header
+    files = tuple(path for path in found if path not in parts and not _is_beside_another(Path(path)))
     return Folder(files=files, headers={path: headers[path] for path in files if path in headers})
 
 
-def _files(folder: Path, ignored: str | None) -> Iterator[Path]:
+def _by_parts(path: str) -> str:
+    """Returns a key by which a folder's files stand together, as path objects sort them."""
+    return path.replace(os.sep, "\0")
+
+
+def _files(folder: Path, ignored: str | None) -> Iterator[str]:
     for name, folders, files in os.walk(folder):
         if _OF_A_STORE.intersection(files) or os.path.realpath(name) == ignored:
             folders.clear()
             continue
         folders[:] = [one for one in folders if not one.startswith(".")]
-        places = (Path(name, one) for one in files if not one.startswith("."))
-        yield from (place for place in places if place.is_file())
+        places = (os.path.join(name, one) for one in files if not one.startswith("."))
+        yield from filter(os.path.isfile, places)
 
 
 def _header(path: Path) -> WfdbHeader | None:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from anylead.errors import RecordFileError
 from anylead.sources.base import RecordRef, Source
+from anylead.sources.packed_refs import PackedRefs
 
 _LINE = re.compile(r"(?P<sum>[0-9a-fA-F]{64})\s+\*?(?P<path>.+)")
 
@@ -81,7 +82,7 @@ def attach_sums(refs: Sequence[RecordRef], root: Path, sums: PublishedSums) -> S
     """Returns the references with the published sums of their files."""
     if not sums:
         return refs
-    return [replace(ref, sha256=sums.get(_stem_of(ref.path, root), {})) for ref in refs]
+    return PackedRefs(replace(ref, sha256=sums.get(_stem_of(ref.path, root), {})) for ref in refs)
 
 
 def check_recording(ref: RecordRef) -> None:

@@ -2,8 +2,9 @@
 
 import csv
 import logging
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,6 +16,7 @@ from anylead.formats.folder import look_through
 from anylead.formats.wfdb_header import WfdbHeader
 from anylead.record import Record
 from anylead.sources.base import Labels, RecordRef, Source
+from anylead.sources.packed_refs import PackedRefs
 from anylead.sources.wfdb_tree import load_wfdb, natural_key, sort_labels
 
 _log = logging.getLogger(__name__)
@@ -67,32 +69,44 @@ class Files(Source):
             raise RecordFileError(f"{root}: there is no such folder; give the folder of the recordings.")
         found = look_through(root)
         table = None if self.labels_csv is None else _read_table(self.labels_csv)
-        paths = [path for path in found.files if not _is_same(path, self.labels_csv)]
-        paths.sort(key=lambda path: natural_key(path.relative_to(root)))
-        recordings = [path for path in paths if path in found.headers or _is_known(path)]
+        paths = [path for path in found.files if not _is_same(Path(path), self.labels_csv)]
+        start = len(os.path.join(root, ""))
+        paths.sort(key=lambda path: natural_key(path[start:].replace(os.sep, "/")))
+        recordings = [path for path in paths if path in found.headers or _is_known(Path(path))]
         if not recordings:
             raise RecordFileError(
                 f"{root}: there is no recording of a known format in it; give the folder of the recordings."
             )
-        refs = []
-        for path in recordings:
-            if path in found.headers:
-                refs.append(_wfdb_ref(root, path, found.headers[path], table))
-            else:
-                refs += [_ref(root, path, item, table) for item in _items(path)]
-        if table is not None:
-            _compare(self.labels_csv, table, {ref.record_id for ref in refs})
         known = set(recordings)
         others = [path for path in paths if path not in known]
+        refs = PackedRefs(self._refs(root, recordings, others, found.headers, table))
+        if table is not None:
+            listed = {path[start:] for path in others}
+            _compare(self.labels_csv, table, {ref.record_id for ref in refs} - listed)
         if others:
             _log.warning(
                 "%s: %d of %d files are not recordings, such as %s",
                 root,
                 len(others),
                 len(paths),
-                others[0].name,
+                os.path.basename(others[0]),
             )
-        return [*refs, *(_ref(root, path, "", table) for path in others)]
+        return refs
+
+    def _refs(
+        self,
+        root: Path,
+        recordings: Sequence[str],
+        others: Sequence[str],
+        headers: Mapping[str, WfdbHeader | None],
+        table: Mapping[str, tuple[str, str]] | None,
+    ) -> Iterator[RecordRef]:
+        for path in recordings:
+            if path in headers:
+                yield _wfdb_ref(root, Path(path), headers[path], table)
+            else:
+                yield from (_ref(root, Path(path), item, table) for item in _items(Path(path)))
+        yield from (_ref(root, Path(path), "", table) for path in others)
 
     def load(self, ref: RecordRef) -> Record:
         """Reads one recording; see `Source.load`."""

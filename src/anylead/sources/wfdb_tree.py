@@ -12,10 +12,15 @@ from anylead.record import Record
 from anylead.sources.base import Labels, RecordRef
 
 
-def natural_key(path: Path | str) -> tuple[tuple[int, int, str], ...]:
-    """Returns a sort key under which ``rec_2`` comes before ``rec_10``."""
-    parts = re.split(r"(\d+)", path.as_posix() if isinstance(path, Path) else path)
-    return tuple((int(part), len(part), "") if part.isdecimal() else (-1, 0, part) for part in parts)
+def natural_key(path: Path | str) -> str:
+    """Returns a sort key under which ``rec_2`` comes before ``rec_10``: numbers begin with their length."""
+    return re.sub(r"\d+", _with_length, path.as_posix() if isinstance(path, Path) else path)
+
+
+def _with_length(digits: re.Match[str]) -> str:
+    number = digits[0].lstrip("0")
+    # A number comes before any other character; of equal ones the one with fewer zeros in front.
+    return f"\0{len(number):03d}{number}{len(digits[0]):03d}"
 
 
 def find_headers(root: Path, pattern: str, *, what: str) -> list[Path]:

@@ -3,7 +3,7 @@
 import importlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal, get_args
 
@@ -21,7 +21,7 @@ DASK_ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 def run_tasks(
     work: Callable[..., Any],
-    tasks: Sequence[Sequence[Any]],
+    tasks: Iterable[Sequence[Any]],
     *,
     jobs: int,
     backend: Backend = "loky",
@@ -31,7 +31,7 @@ def run_tasks(
 
     Args:
         work: A function of a module, because other processes look it up there.
-        tasks: Its arguments, call by call.
+        tasks: Its arguments, call by call, asked for as processes become free.
         jobs: Processes; -1 takes all there are.
         backend: Who runs them.
         finished: Is told after each call how many have been made.

@@ -1,9 +1,11 @@
 """Making a store: shard by shard, atomically, in any number of processes, resumable."""
 
 import csv
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from anylead.preparation import Preparation
 from anylead.provenance import atomic_path, environment, write_json
 from anylead.sources.base import RecordRef, Source
 from anylead.sources.checksums import scan_checked
+from anylead.sources.packed_refs import PackedRefs
 from anylead.store.backends import Backend, run_tasks
 from anylead.store.index import open_index
 from anylead.store.layout import FORMAT, INDEX, INDEX_SCHEMA, MANIFEST, REJECTED
@@ -117,7 +120,7 @@ def write_store(
         if state == "finished":
             return _summary(Path(out), StoreManifest.read(target.folder), already=True)
         try:
-            refs = source.scan(Path()) if folder is None else scan_checked(source, folder)
+            refs = PackedRefs(source.scan(Path()) if folder is None else scan_checked(source, folder))
             _require_unique(refs, source, folder)
             if split.use_folds:
                 # Known before the first signal is read: nobody should wait an hour to hear it.
@@ -125,21 +128,33 @@ def write_store(
         except Exception:
             target.abandon()
             raise
-        chunks = [refs[start : start + shard_records] for start in range(0, len(refs), shard_records)]
+        shards = math.ceil(len(refs) / shard_records)
         try:
             _write_shards(
-                source, chunks, preparation, target, tree, jobs=jobs, backend=backend, progress=progress
+                source,
+                refs,
+                preparation,
+                target,
+                tree,
+                shard_records=shard_records,
+                jobs=jobs,
+                backend=backend,
+                progress=progress,
             )
         except ConfigError:
             target.abandon()
             raise
-        summary = _finish(source, preparation, split, plan, target, shards=len(chunks))
+        summary = _finish(source, preparation, split, plan, target, shards=shards)
         return replace(summary, store=Path(out))
 
 
 def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None) -> None:
     if not refs:
         raise StoreError(f"{root}: no recording of {source.name} was found; check the folder and the source.")
+    digests = np.sort(np.fromiter((hash(ref.record_id) for ref in refs), np.int64, len(refs)))
+    if not (digests[1:] == digests[:-1]).any():
+        return
+    # Two different ids may share a digest: only now is it worth to hold them all.
     twice = [name for name, count in Counter(ref.record_id for ref in refs).items() if count > 1]
     if twice:
         raise StoreError(
@@ -150,37 +165,34 @@ def _require_unique(refs: Sequence[RecordRef], source: Source, root: Path | None
 
 def _write_shards(
     source: Source,
-    chunks: Sequence[Sequence[RecordRef]],
+    refs: PackedRefs,
     preparation: Preparation,
     target: Target,
     tree: RemoteTree | None,
     *,
+    shard_records: int,
     jobs: int,
     backend: Backend,
     progress: bool,
 ) -> None:
-    whole = target.whole()
-    waiting = [number for number in range(len(chunks)) if number not in whole]
-    total = sum(map(len, chunks))
+    total, whole = len(refs), target.whole()
+    starts = [start for start in range(0, total, shard_records) if start // shard_records not in whole]
+    sizes = [min(shard_records, total - start) for start in starts]
     # Recordings in the store after so many tasks: they begin in order, so this is right within a few shards.
-    there = [total - sum(len(chunks[number]) for number in waiting)]
-    for number in waiting:
-        there.append(there[-1] + len(chunks[number]))
+    there = list(accumulate(sizes, initial=total - sum(sizes)))
+
+    def tasks() -> Iterator[tuple[Any, ...]]:
+        for start in starts:
+            chunk = refs[start : start + shard_records]
+            files = tree and tree.files_of(chunk)
+            yield source, chunk, preparation, target.shard(start // shard_records), files
+
     with tqdm(
         total=total, initial=there[0], desc=f"prepare {source.name}", unit="rec", disable=not progress
     ) as bar:
         run_tasks(
             prepare_shard,
-            [
-                (
-                    source,
-                    chunks[number],
-                    preparation,
-                    target.shard(number),
-                    tree and tree.files_of(chunks[number]),
-                )
-                for number in waiting
-            ],
+            tasks(),
             jobs=jobs,
             backend=backend,
             finished=lambda tasks: bar.update(there[tasks] - bar.n),

@@ -100,7 +100,7 @@ def convert_folder(folder: Path, out: Path, config: ConvertConfig, *, progress: 
     if config.to is None:
         raise ConfigError(f"{folder}: this is a folder; say the format with --to {' | '.join(WRITERS)}.")
     writer_for(Path("name"), config.to)
-    names = [path.relative_to(folder) for path in look_through(folder, ignore=out).files]
+    names = [Path(path).relative_to(folder) for path in look_through(folder, ignore=out).files]
     table = out / REJECTED if config.key is None else out.with_name(f"{out.name}-{REJECTED}")
     _require_own(out, {out / _name(name, config) for name in names}, table)
     if not names:
