@@ -28,7 +28,8 @@ class Folder:
     """Paths of every file that is no part of another one, sorted as paths are; not all need be recordings. As
     text, which takes a fifth of the memory of path objects."""
     headers: Mapping[str, WfdbHeader | None]
-    """The WFDB headers among `files`, without their signals; None for one that cannot be understood."""
+    """The WFDB headers among `files`, without their paths and signals; None for one that cannot be
+    understood."""
 
 
 def look_through(folder: Path, *, ignore: Path | None = None) -> Folder:
@@ -46,7 +47,8 @@ def look_through(folder: Path, *, ignore: Path | None = None) -> Folder:
             header = _header(Path(path))
             if header is not None:
                 parts.update(os.path.join(os.path.dirname(path), name) for name in _named_by(header))
-                header = replace(header, signals=(), parts=())
+                # What is not asked for later is let go: there may be a million of them.
+                header = replace(header, path=folder, signals=(), parts=())
             headers[path] = header
     files = tuple(path for path in found if path not in parts and not _is_beside_another(Path(path)))
     return Folder(files=files, headers={path: headers[path] for path in files if path in headers})
