@@ -170,9 +170,10 @@ class Store:
         counts, scale_mv = counts[rows], scale_mv[rows]
         if self._gaps[i]:
             return self._whole_leads_into(out, counts, scale_mv, columns)
-        scales = scale_mv.tolist()
         # One number for all leads, as nearly always, is multiplied in two thirds of the time.
-        factor = scale_mv[0] if len(set(scales)) == 1 else scale_mv[:, None]
+        scales = scale_mv.tobytes()
+        is_one = len(scales) > 0 and scales == scales[:4] * len(scale_mv)
+        factor = scale_mv[0] if is_one else scale_mv[:, None]
         if isinstance(columns, slice):
             np.multiply(counts, factor, out=out[columns, :length])
         else:
