@@ -13,7 +13,7 @@ from anylead.errors import GalleryError
 from anylead.gallery.database import Database
 
 ROLES = ("read", "enrol", "review", "admin")
-"""What a key may allow: all may read, ``enrol`` adds recordings, ``review`` judges cases, ``admin`` does all."""
+"""What a key may allow: all may read, ``enrol`` adds recordings, ``review`` judges cases, ``admin`` all."""
 
 DOCUMENT = "keys"
 """Name of the document that holds the hashes."""

@@ -45,6 +45,8 @@ class PostgresDatabase(SqlDatabase):
     all be repeated.
     """
 
+    _connection: "psycopg.Connection[Any] | None"
+
     def __init__(self, url: str) -> None:
         """Opens a gallery.
 
@@ -110,7 +112,7 @@ class PostgresDatabase(SqlDatabase):
         self._url = url
         self._key = key
         self._lock = RLock()
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection = None
 
     def _has_tables(self) -> bool:
         with self._transaction() as sql:

@@ -390,7 +390,7 @@ class SqlDatabase(Database):
             return None
         if zlib.crc32(rows[0][1].encode()) != rows[0][0]:
             raise self._damaged(f"the document '{name}' is not what was written")
-        return self._parsed(rows[0][1])
+        return dict(self._parsed(rows[0][1]))
 
     def _fresh(self, sql: Statements, enrolments: Sequence[Enrolment]) -> list[Enrolment]:
         """Returns those that are not there yet, each id once."""

@@ -129,11 +129,17 @@ class SqliteDatabase(SqlDatabase):
         Raises:
             GalleryError: If one is damaged; the message names it.
         """
+        problems: list[str] = []
         with self._lock, self._explained():
-            rows = self._connection.execute("PRAGMA quick_check(3)").fetchall()
-        problems = "; ".join(str(row[0]) for row in rows)
-        if problems != "ok":
-            raise self._damaged(" ".join(problems.split()))
+            try:
+                for row in self._connection.execute("PRAGMA quick_check(3)"):
+                    problems.append(" ".join(str(row[0]).split()))
+            except sqlite3.DatabaseError:
+                # A bad page may end the check itself; what was said of it before is worth more than the error.
+                if not problems:
+                    raise
+        if problems != ["ok"]:
+            raise self._damaged("; ".join(problems))
 
     @override
     def size(self) -> int:

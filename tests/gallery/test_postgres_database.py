@@ -1,0 +1,96 @@
+"""What is PostgreSQL's own: keys from the environment, restarts, what its files hold, approximate search."""
+
+import random
+
+import pytest
+
+from anylead.errors import GalleryError
+from anylead.gallery.gallery_key import KEY_VARIABLE
+from anylead.gallery.open_database import create_database, open_database
+from gallery_rows import enrolment, identity
+
+postgres_database = pytest.importorskip("anylead.gallery.postgres_database", reason="needs psycopg, pgvector")
+
+
+@pytest.fixture
+def database(postgres_url):
+    with create_database(postgres_url, identity()) as made:
+        yield made
+
+
+def test_the_key_comes_from_the_environment_or_a_file(postgres_url, monkeypatch, tmp_path):
+    file = tmp_path / "gallery.key"
+    monkeypatch.setenv(KEY_VARIABLE, str(file))
+    create_database(postgres_url, identity()).close()
+    assert file.stat().st_mode & 0o777 == 0o600
+    open_database(postgres_url).close()
+    monkeypatch.setenv(KEY_VARIABLE, file.read_text())
+    open_database(postgres_url).close()
+    monkeypatch.setenv(KEY_VARIABLE, "11" * 32)
+    with pytest.raises(GalleryError, match="the key is that of another gallery"):
+        open_database(postgres_url)
+    monkeypatch.setenv(KEY_VARIABLE, "no key")
+    with pytest.raises(GalleryError, match="ANYLEAD_GALLERY_KEY: this is no key of a gallery"):
+        open_database(postgres_url)
+    monkeypatch.delenv(KEY_VARIABLE)
+    with pytest.raises(GalleryError, match="ANYLEAD_GALLERY_KEY: the variable is not set"):
+        open_database(postgres_url)
+
+
+def test_one_gallery_a_database(database, postgres_url):
+    with pytest.raises(GalleryError, match="there is a gallery in this database already"):
+        create_database(postgres_url, identity())
+
+
+def test_a_database_without_gallery(postgres_url):
+    with pytest.raises(GalleryError, match="there is no gallery in this database"):
+        open_database(postgres_url)
+
+
+def test_a_server_that_is_not_there(monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, "5a" * 32)
+    with pytest.raises(GalleryError, match="the server cannot be reached") as raised:
+        open_database("postgresql://me:secret@127.0.0.1:1/db?connect_timeout=1")
+    assert "secret" not in str(raised.value)
+
+
+def test_after_a_lost_connection_one_call_fails_and_the_next_works(database, postgres_server):
+    database.enrol([enrolment(1)], actor="x")
+    postgres_server.psql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+        "AND datname LIKE 'gallery%';"
+    )
+    with pytest.raises(GalleryError, match="the server cannot be reached or ended the connection"):
+        database.record_ids()
+    assert database.record_ids() == ["record 1"]
+    assert database.enrol([enrolment(2)], actor="x") == 1
+    assert len(database.audit()) == 3
+
+
+def test_what_is_removed_is_in_no_table_file(database, postgres_server):
+    samples = random.Random(1).randbytes(5000)
+    gone = enrolment(1, patient="Gone Patient", signal=samples)
+    database.enrol([enrolment(2), gone, enrolment(3)], actor="x")
+    needles = [b"Gone Patient", gone.templates["12"].tobytes(), samples[:200]]
+    tables = postgres_server.pgdata / "base"
+
+    def held():
+        postgres_server.psql("CHECKPOINT;")
+        contents = [file.read_bytes() for file in tables.rglob("*") if file.is_file()]
+        return [any(needle in content for content in contents) for needle in needles]
+
+    assert held() == [True, True, True]
+    assert database.remove("Gone Patient", actor="x") == 1
+    assert held() == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host:5432/db?sslmode=require", "postgresql://me@host:5432/db"),
+        ("postgresql://host/db", "postgresql://host/db"),
+        ("postgresql://me:a%40b@/db?host=/run&password=secret", "postgresql://me@/db"),
+    ],
+)
+def test_passwords_are_not_shown(url, shown):
+    assert postgres_database.without_password(url) == shown
