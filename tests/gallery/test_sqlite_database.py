@@ -126,15 +126,17 @@ def test_a_byte_flipped_in_an_id_names_the_row(folder):
         database.enrolments()
 
 
-def test_a_damaged_page_is_named_when_it_is_opened(folder):
+@pytest.mark.parametrize(("place", "byte"), [(0, 0x0C), (3, 0x7F), (4, 0x7F), (8, 0xFF)])
+def test_a_damaged_page_is_named_when_it_is_opened(folder, place, byte):
+    """A flipped kind of page, number of cells or place of a cell."""
     with open_database(folder) as database:
         database.enrol([enrolment(n) for n in range(40)], actor="x")
     file = folder / "gallery.sqlite"
     number = file.read_bytes().index(enrolment(7).templates["12"].tobytes()) // 4096
     with file.open("r+b") as raw:
-        raw.seek(number * 4096 + 3)  # how many cells the page has
-        raw.write(b"\x7f")
-    with pytest.raises(GalleryError, match=rf"is damaged: .*page {number + 1}\b.*import its last export"):
+        raw.seek(number * 4096 + place)
+        raw.write(bytes([byte]))
+    with pytest.raises(GalleryError, match=rf"(?i)is damaged: .*page {number + 1}\b.*import its last export"):
         open_database(folder)
 
 

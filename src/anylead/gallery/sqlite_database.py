@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import stat
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing_extensions import override
 from anylead.errors import GalleryError
 from anylead.gallery.gallery_key import GalleryKey, make_key_file, read_key_file
 from anylead.gallery.sql_database import TABLES, SqlDatabase, Statements
+from anylead.gallery.sqlite_pages import damaged_pages
 from anylead.gallery.template import GalleryIdentity
 
 FILE = "gallery.sqlite"
@@ -129,17 +131,11 @@ class SqliteDatabase(SqlDatabase):
         Raises:
             GalleryError: If one is damaged; the message names it.
         """
-        problems: list[str] = []
         with self._lock, self._explained():
-            try:
-                for row in self._connection.execute("PRAGMA quick_check(3)"):
-                    problems.append(" ".join(str(row[0]).split()))
-            except sqlite3.DatabaseError:
-                # A bad page may end the check itself; what was said of it before is worth more than the error.
-                if not problems:
-                    raise
-        if problems != ["ok"]:
-            raise self._damaged("; ".join(problems))
+            rows = self._connection.execute("PRAGMA quick_check(3)").fetchall()
+        problems = "; ".join(" ".join(str(row[0]).split()) for row in rows)
+        if problems != "ok":
+            raise self._damaged(problems)
 
     @override
     def size(self) -> int:
@@ -227,4 +223,16 @@ class SqliteDatabase(SqlDatabase):
                     raise GalleryError(f"{self.where}: {reason} ({error}).") from error
             if isinstance(error, sqlite3.ProgrammingError):
                 raise GalleryError(f"{self.where}: the gallery was closed; open it again.") from error
-            raise self._damaged(f"{error}") from error
+            raise self._damaged(f"{error}{self._named_pages()}") from error
+
+    def _named_pages(self) -> str:
+        """Returns which pages are damaged, as far as they can be told."""
+        try:
+            roots = [row[0] for row in self._connection.execute("SELECT rootpage FROM sqlite_schema")]
+        except (sqlite3.Error, AttributeError):
+            roots = []
+        try:
+            pages = damaged_pages(self._file, roots)
+        except (OSError, struct.error):
+            pages = []
+        return f" (page {', '.join(map(str, pages[:10]))})" if pages else ""
