@@ -220,6 +220,15 @@ def test_a_damaged_row_is_named(database, statement, message):
         database.enrolments()
 
 
+def test_a_damaged_signal_is_named(database):
+    database.enrol([enrolment(1, signal=b"signal")], actor="x")
+    with database._writing() as sql:
+        sql.run("UPDATE gallery_recordings SET signal = ?", b"sigmal")
+    assert database.templates("12").record_ids == ["record 1"]
+    with pytest.raises(GalleryError, match="the signal of recording 'record 1' is not what was written"):
+        database.enrolments()
+
+
 @pytest.mark.parametrize(
     ("value", "message"), [("{}", "document 'd' is not what was written"), ("{", "document 'd'")]
 )

@@ -67,6 +67,18 @@ def test_after_a_lost_connection_one_call_fails_and_the_next_works(database, pos
     assert len(database.audit()) == 3
 
 
+def test_a_server_that_crashes_and_restarts(database, postgres_server):
+    from pgserver import pg_ctl
+
+    database.enrol([enrolment(1)], actor="x")
+    arguments = ["-w", "-m", "immediate", "-l", str(postgres_server.log), "restart"]
+    pg_ctl(arguments, pgdata=postgres_server.pgdata, user=postgres_server.system_user)
+    with pytest.raises(GalleryError, match="the server cannot be reached or ended the connection"):
+        database.enrol([enrolment(2)], actor="x")
+    assert database.record_ids() == ["record 1"]
+    assert database.enrol([enrolment(2)], actor="x") == 1
+
+
 def test_what_is_removed_is_in_no_table_file(database, postgres_server):
     samples = random.Random(1).randbytes(5000)
     gone = enrolment(1, patient="Gone Patient", signal=samples)

@@ -27,7 +27,8 @@ TABLES = (
     "CREATE TABLE gallery_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE gallery_recordings (number {integer} PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, "
     "patient_id TEXT NOT NULL, recorded_at TEXT NOT NULL, duration_s {real} NOT NULL, hash TEXT NOT NULL, "
-    "leads TEXT NOT NULL, flags TEXT NOT NULL, checksum {integer} NOT NULL, signal {bytes})",
+    "leads TEXT NOT NULL, flags TEXT NOT NULL, signal_checksum {integer} NOT NULL, "
+    "checksum {integer} NOT NULL, signal {bytes})",
     "CREATE INDEX gallery_recordings_patient ON gallery_recordings (patient_id)",
     "CREATE TABLE gallery_templates (recording {integer} NOT NULL REFERENCES gallery_recordings (number) "
     "ON DELETE CASCADE, lead_set TEXT NOT NULL, checksum {integer} NOT NULL, vector {vector} NOT NULL, "
@@ -40,7 +41,12 @@ TABLES = (
 )
 """Statements that make the tables; each database fills in its names of the types."""
 
-_RECORDING = "r.number, r.record_id, r.patient_id, r.recorded_at, r.duration_s, r.hash, r.leads, r.flags"
+_RECORDING = (
+    "r.number, r.record_id, r.patient_id, r.recorded_at, r.duration_s, r.hash, r.leads, r.flags, "
+    "r.signal_checksum, r.checksum"
+)
+"""The columns of a recording but its signal; the last one is the checksum of the others."""
+_COLUMNS = 10
 _AT_ONCE = 500
 """Parameters of one statement; SQLite takes 999 at least."""
 _LONGEST_ID = 512
@@ -116,14 +122,14 @@ class SqlDatabase(Database):
         with self._reading() as sql:
             self._check_identity(sql)
             rows = sql.rows(
-                f"SELECT {_RECORDING}, r.checksum, t.checksum, t.vector FROM gallery_templates t JOIN "
+                f"SELECT {_RECORDING}, t.checksum, t.vector FROM gallery_templates t JOIN "
                 "gallery_recordings r ON r.number = t.recording WHERE t.lead_set = ? ORDER BY r.number",
                 lead_set,
             )
         vectors = np.empty((len(rows), self._opened_as.dimension), np.float32)
         for place, row in enumerate(rows):
-            self._check_recording(row[:9])
-            vectors[place] = self._checked_vector(row, lead_set, row[9], row[10])
+            self._check_recording(row[:_COLUMNS])
+            vectors[place] = self._checked_vector(row, lead_set, *row[_COLUMNS:])
         return TemplateTable(
             record_ids=[row[1] for row in rows],
             patient_ids=[row[2] for row in rows],
@@ -150,7 +156,7 @@ class SqlDatabase(Database):
     def enrolments(
         self, *, patient_id: str | None = None, record_ids: Sequence[str] | None = None
     ) -> list[Enrolment]:
-        query = f"SELECT {_RECORDING}, r.checksum, r.signal FROM gallery_recordings r"
+        query = f"SELECT {_RECORDING}, r.signal FROM gallery_recordings r"
         with self._reading() as sql:
             self._check_identity(sql)
             if record_ids is not None:
@@ -423,9 +429,8 @@ class SqlDatabase(Database):
                 checksum = _vector_checksum(number, lead_set, vector)
                 templates.append((number, lead_set, checksum, self._vector_in(vector)))
         sql.many(
-            "INSERT INTO gallery_recordings (number, record_id, patient_id, recorded_at, duration_s, "
-            "hash, leads, "
-            "flags, checksum, signal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO gallery_recordings (number, record_id, patient_id, recorded_at, duration_s, hash, "
+            "leads, flags, signal_checksum, checksum, signal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             recordings,
         )
         sql.many(
@@ -508,7 +513,7 @@ class SqlDatabase(Database):
             templates[int(number)][lead_set] = self._checked_vector(row, lead_set, checksum, vector)
         found = []
         for row in rows:
-            self._check_recording(row[:9])
+            self._check_recording(row[:_COLUMNS])
             mine = templates[int(row[0])]
             found.append(
                 Enrolment(
@@ -520,7 +525,7 @@ class SqlDatabase(Database):
                     hash=row[5],
                     leads=tuple(json.loads(row[6])),
                     flags=tuple(json.loads(row[7])),
-                    signal=None if row[9] is None else bytes(row[9]),
+                    signal=self._checked_signal(row),
                 )
             )
         return found
@@ -561,8 +566,14 @@ class SqlDatabase(Database):
                 )
 
     def _check_recording(self, row: Sequence[Any]) -> None:
-        if _recording_checksum(row[:8]) != row[8]:
+        if _recording_checksum(row[:-1]) != row[-1]:
             raise self._damaged(f"the row of recording {row[1]!r} (number {row[0]}) is not what was written")
+
+    def _checked_signal(self, row: Sequence[Any]) -> bytes | None:
+        signal = None if row[_COLUMNS] is None else bytes(row[_COLUMNS])
+        if zlib.crc32(signal or b"") != row[_COLUMNS - 2]:
+            raise self._damaged(f"the signal of recording {row[1]!r} is not what was written")
+        return signal
 
     def _checked_vector(
         self, row: Sequence[Any], lead_set: str, checksum: int, value: Any
@@ -601,6 +612,7 @@ def _fields(enrolment: Enrolment) -> tuple[Any, ...]:
         enrolment.hash,
         json.dumps(enrolment.leads),
         json.dumps(enrolment.flags),
+        zlib.crc32(enrolment.signal or b""),
     )
 
 

@@ -132,7 +132,7 @@ class SqliteDatabase(SqlDatabase):
             GalleryError: If one is damaged; the message names it.
         """
         with self._lock, self._explained():
-            rows = self._connection.execute("PRAGMA quick_check(3)").fetchall()
+            rows = self._connection.execute("PRAGMA integrity_check(3)").fetchall()
         problems = "; ".join(" ".join(str(row[0]).split()) for row in rows)
         if problems != "ok":
             raise self._damaged(problems)
