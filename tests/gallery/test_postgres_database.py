@@ -2,12 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from anylead.errors import GalleryError
 from anylead.gallery.gallery_key import KEY_VARIABLE
 from anylead.gallery.open_database import create_database, open_database
-from gallery_rows import enrolment, identity
+from gallery_rows import enrolment, identity, unit
 
 postgres_database = pytest.importorskip("anylead.gallery.postgres_database", reason="needs psycopg, pgvector")
 
@@ -77,6 +78,36 @@ def test_a_server_that_crashes_and_restarts(database, postgres_server):
         database.enrol([enrolment(2)], actor="x")
     assert database.record_ids() == ["record 1"]
     assert database.enrol([enrolment(2)], actor="x") == 1
+
+
+def test_the_server_searches_exactly_and_by_choice_approximately(database):
+    database.enrol([enrolment(n) for n in range(200)], actor="x")
+    table = database.templates("12")
+    query = unit(9999)
+    similarity = table.vectors @ query
+    order = np.argsort(-similarity)[:5]
+    found = database.nearest("12", query, top=5)
+    assert [n.record_id for n in found] == [table.record_ids[k] for k in order]
+    assert [n.similarity for n in found] == pytest.approx(similarity[order].tolist(), abs=1e-6)
+    database.build_index("12")
+    database.build_index("12")
+    with database._reading() as sql:
+        sql.run("SET LOCAL enable_seqscan = off")
+        # The index is one that a search of this form can use.
+        plan = sql.rows(
+            "EXPLAIN SELECT recording FROM gallery_templates t WHERE t.lead_set = '12' "
+            "ORDER BY t.vector::vector(48) <#> ? LIMIT 5",
+            postgres_database.Vector(query),
+        )
+    assert any("gallery_hnsw_0" in row[0] for row in plan)
+    assert 0.8 <= database.measured_recall("12", np.stack([unit(5000 + k) for k in range(20)]), top=5) <= 1
+    assert [n.record_id for n in database.nearest("12", query, top=5)] == [n.record_id for n in found]
+    with pytest.raises(GalleryError, match="the lead set 'V9' is not one of the gallery; it has 12, 6"):
+        database.build_index("V9")
+    # Another model's vectors have another dimension, which the old index would refuse.
+    newer = identity(dimension=5)
+    database.replace_all(newer, [enrolment(1, templates={"12": unit(3, 5)})], actor="x", action="rebuild")
+    assert [n.record_id for n in database.nearest("12", unit(3, 5), approximate=True)] == ["record 1"]
 
 
 def test_what_is_removed_is_in_no_table_file(database, postgres_server):

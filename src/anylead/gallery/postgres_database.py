@@ -1,13 +1,16 @@
 """A gallery in PostgreSQL with pgvector, for several machines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import psycopg
+import psycopg.errors
+import psycopg.sql
 from jaxtyping import Float32
 from pgvector import Vector
 from pgvector.psycopg import register_vector
@@ -16,7 +19,7 @@ from typing_extensions import override
 from anylead.errors import GalleryError
 from anylead.gallery.gallery_key import GalleryKey, key_from_environment
 from anylead.gallery.sql_database import TABLES, SqlDatabase, Statements
-from anylead.gallery.template import GalleryIdentity
+from anylead.gallery.template import Enrolment, GalleryIdentity
 
 PATIENCE_S = 30
 """How long one process waits for another to end its writing."""
@@ -28,6 +31,16 @@ _ONLY_ADDED = (
     "CREATE TRIGGER gallery_audit_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON gallery_audit "
     "FOR EACH STATEMENT EXECUTE FUNCTION gallery_audit_keep()",
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """One template that the server found."""
+
+    record_id: str
+    patient_id: str
+    similarity: float
+    """Cosine."""
 
 
 class PostgresDatabase(SqlDatabase):
@@ -99,6 +112,92 @@ class PostgresDatabase(SqlDatabase):
                 "'gallery_audit') AND relnamespace = current_schema()::regnamespace"
             )
         return int(rows[0][0])
+
+    def nearest(
+        self,
+        lead_set: str,
+        vector: Float32[np.ndarray, "dimension"],
+        *,
+        top: int = 10,
+        approximate: bool = False,
+    ) -> list[Neighbour]:
+        """Returns the most similar templates of a lead set, found by the server.
+
+        Args:
+            lead_set: Through which recordings are compared.
+            vector: Of length 1.
+            top: How many.
+            approximate: Whether to use the index that `build_index` made, which is faster and may miss some;
+                exact otherwise, as a missed first place is a wrong patient.
+        """
+        identity = self.identity()
+        with self._reading() as sql:
+            if approximate:
+                sql.run(f"SET LOCAL hnsw.ef_search = {min(1000, max(40, 4 * int(top)))}")
+            else:
+                sql.run("SET LOCAL enable_indexscan = off")
+            place = f"t.vector::vector({int(identity.dimension)})"
+            rows = sql.rows(
+                "SELECT r.record_id, r.patient_id, -s.distance FROM "
+                f"(SELECT t.recording, {place} <#> ? AS distance FROM gallery_templates t WHERE t.lead_set = ? ORDER BY {place} <#> ? LIMIT ?) s "
+                "JOIN gallery_recordings r ON r.number = s.recording ORDER BY s.distance",
+                Vector(vector),
+                lead_set,
+                Vector(vector),
+                top,
+            )
+        return [Neighbour(record_id=row[0], patient_id=row[1], similarity=float(row[2])) for row in rows]
+
+    def build_index(self, lead_set: str) -> None:
+        """Makes an HNSW index for approximate search through a lead set, in the place of an older one.
+
+        Source: Y. Malkov, D. Yashunin, "Efficient and Robust Approximate Nearest Neighbor Search Using
+        Hierarchical Navigable Small World Graphs", IEEE TPAMI 42(4), 2020.
+
+        Raises:
+            GalleryError: If the gallery has no such lead set, or more dimensions than the server can index.
+        """
+        identity = self.identity()
+        names = [known.name for known in identity.lead_sets]
+        if lead_set not in names:
+            raise GalleryError(
+                f"{self.where}: the lead set '{lead_set}' is not one of the gallery; it has "
+                f"{', '.join(names)}."
+            )
+        index = psycopg.sql.Identifier(f"gallery_hnsw_{names.index(lead_set)}")
+        statements = (
+            psycopg.sql.SQL("DROP INDEX IF EXISTS {}").format(index),
+            psycopg.sql.SQL(
+                "CREATE INDEX {} ON gallery_templates USING hnsw ((vector::vector({})) vector_ip_ops) "
+                "WHERE lead_set = {}"
+            ).format(index, psycopg.sql.Literal(identity.dimension), psycopg.sql.Literal(lead_set)),
+        )
+        with self._lock, self._explained():
+            connection = self._connected()
+            with connection.transaction():
+                for statement in statements:
+                    connection.execute(statement)
+
+    @override
+    def replace_all(
+        self, identity: GalleryIdentity, enrolments: Sequence[Enrolment], *, actor: str, action: str
+    ) -> None:
+        # An index is of one dimension and of vectors that go.
+        with self._writing() as sql:
+            for number in range(len(self._opened_as.lead_sets)):
+                sql.run(f"DROP INDEX IF EXISTS gallery_hnsw_{number}")
+        super().replace_all(identity, enrolments, actor=actor, action=action)
+
+    def measured_recall(
+        self, lead_set: str, vectors: Float32[np.ndarray, "queries dimension"], *, top: int = 1
+    ) -> float:
+        """Returns which share of the exact `top` neighbours the index finds."""
+        found = 0
+        for vector in vectors:
+            exact = {n.record_id for n in self.nearest(lead_set, vector, top=top)}
+            quick = {n.record_id for n in self.nearest(lead_set, vector, top=top, approximate=True)}
+            found += len(exact & quick) / max(1, len(exact))
+        return found / len(vectors)
 
     @override
     def close(self) -> None:
