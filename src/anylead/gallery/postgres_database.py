@@ -139,7 +139,8 @@ class PostgresDatabase(SqlDatabase):
             place = f"t.vector::vector({int(identity.dimension)})"
             rows = sql.rows(
                 "SELECT r.record_id, r.patient_id, -s.distance FROM "
-                f"(SELECT t.recording, {place} <#> ? AS distance FROM gallery_templates t WHERE t.lead_set = ? ORDER BY {place} <#> ? LIMIT ?) s "
+                f"(SELECT t.recording, {place} <#> ? AS distance FROM gallery_templates t "
+                f"WHERE t.lead_set = ? ORDER BY {place} <#> ? LIMIT ?) s "
                 "JOIN gallery_recordings r ON r.number = s.recording ORDER BY s.distance",
                 Vector(vector),
                 lead_set,
