@@ -16,6 +16,7 @@ import pytest
 import anylead
 from anylead.errors import ConfigError, GalleryError
 from anylead.gallery import sqlite_database
+from anylead.gallery.gallery_key import make_key_file
 from anylead.gallery.open_database import create_database, open_database
 from gallery_rows import acknowledged, enrolment, identity, missing_after, start_writer, unit
 
@@ -184,6 +185,22 @@ def test_keys_that_do_not_fit(tmp_path, folder):
         open_database(folder)
 
 
+def test_a_key_is_never_written_over(folder):
+    with pytest.raises(
+        GalleryError, match=r"gallery.key: the key of the gallery cannot be written \(File exists"
+    ):
+        make_key_file(folder / "gallery.key")
+
+
+def test_a_vector_of_another_length_is_damage(folder):
+    with open_database(folder) as database:
+        database.enrol([enrolment(1)], actor="x")
+        with database._writing() as sql:
+            sql.run("UPDATE gallery_templates SET vector = ?", b"1234")
+        with pytest.raises(GalleryError, match="is damaged: a vector does not have its length"):
+            database.templates("12")
+
+
 def test_a_closed_gallery_says_so(folder):
     database = open_database(folder)
     database.close()
@@ -218,6 +235,7 @@ def test_a_full_database_takes_nothing_and_goes_on(folder):
 FULL_DISK = """
 import resource, sys
 from anylead.errors import GalleryError
+from anylead.gallery.gallery_key import make_key_file
 from anylead.gallery.open_database import open_database
 from gallery_rows import enrolment
 with open_database(sys.argv[1]) as database:
