@@ -193,7 +193,7 @@ class PostgresDatabase(SqlDatabase):
         self, lead_set: str, vectors: Float32[np.ndarray, "queries dimension"], *, top: int = 1
     ) -> float:
         """Returns which share of the exact `top` neighbours the index finds."""
-        found = 0
+        found = 0.0
         for vector in vectors:
             exact = {n.record_id for n in self.nearest(lead_set, vector, top=top)}
             quick = {n.record_id for n in self.nearest(lead_set, vector, top=top, approximate=True)}
