@@ -248,7 +248,7 @@ def _enrol(given: EnrolArguments) -> int:
         _print_json(total)
     else:
         for name, reason in total.failed:
-            print(f"not enrolled: {name}: {reason}")
+            print(_printable(f"not enrolled: {name}: {reason}"))
         print(
             f"{gallery.database.where}: {total.enrolled} recordings enrolled, "
             f"{total.already} were there already, {len(total.failed)} failed"
@@ -269,7 +269,7 @@ def _identify(given: IdentifyArguments) -> None:
     _print_table(("", "patient", "similarity", "probability", "recording", "days apart"), rows)
     nobody = "" if found.nobody is None else f"; nobody here: {_percent(found.nobody)}"
     print(f"{found.verdict}, through lead set {found.lead_set}{nobody}")
-    print("\n".join(found.notes)) if found.notes else None
+    _print_notes(found.notes)
 
 
 def _verify(given: VerifyArguments) -> None:
@@ -287,7 +287,7 @@ def _verify(given: VerifyArguments) -> None:
     word = {True: "accepted", False: "not accepted", None: "undecided"}[found.accepted]
     bound = "" if found.threshold is None else f" (threshold {found.threshold:.3f})"
     print(f"{word}, through lead set {found.lead_set}{bound}")
-    print("\n".join(found.notes)) if found.notes else None
+    _print_notes(found.notes)
 
 
 def _screen(given: ScreenArguments) -> None:
@@ -312,7 +312,7 @@ def _screen(given: ScreenArguments) -> None:
         for case in worklist.cases
     ]
     _print_table(("case", "kind", "recording", "patient", "fits", "probability", "review"), rows)
-    print("\n".join(worklist.notes)) if worklist.notes else None
+    _print_notes(worklist.notes)
     print(
         f"{len(rows)} cases; {worklist.screened} recordings compared with others of their patient, "
         f"{worklist.not_screened} are the only one of theirs"
@@ -388,7 +388,7 @@ def _calibrate(given: CalibrateArguments) -> None:
     with _open(given.gallery) as gallery:
         calibration = gallery.calibrate(seed=given.seed)
         names = [one.name for one in gallery.identity.lead_sets if calibration.has(one.name)]
-    print("\n".join(calibration.notes)) if calibration.notes else None
+    _print_notes(calibration.notes)
     print(f"calibrated: {', '.join(names) or 'no lead set'}")
 
 
@@ -469,6 +469,11 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))] if shown else []
     for row in shown:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(_printable(note))
 
 
 def _printable(text: str) -> str:
