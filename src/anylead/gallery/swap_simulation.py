@@ -283,7 +283,7 @@ def _pairs(owners: np.ndarray) -> int:
 
 def _share(weights: Float[np.ndarray, "draws n"], values: Float[np.ndarray, "n"]) -> np.ndarray:
     total = weights.sum(axis=1)
-    return np.divide(weights @ values, total, out=np.full(len(total), np.nan), where=total > 0.0)
+    return np.asarray(np.divide(weights @ values, total, out=np.full(len(total), np.nan), where=total > 0.0))
 
 
 def _interval(drawn: np.ndarray) -> Interval:
