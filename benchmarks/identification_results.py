@@ -2,8 +2,9 @@
 
     python benchmarks/identification_results.py --stores STORES --bundle BUNDLE
 
-STORES holds the stores of `benchmarks/first_real_run.py`, BUNDLE is its pre-trained encoder. Each gallery gets
-a JSON in docs/results/identification/, and the tables of the page are written anew: some minutes on one CPU.
+STORES holds the stores of `benchmarks/first_real_run.py`, BUNDLE is its pre-trained encoder. Each gallery
+gets a JSON in docs/results/identification/, and the tables of the page are written anew: some minutes on one
+CPU.
 """
 
 import argparse

@@ -97,8 +97,8 @@ class SwapStudy:
         lowest, count = self.lowest_prevalence(), len(self.filed_scores)
         if lowest is None:
             return (
-                f"No simulated exchange stands out beyond all {count} recordings as they are filed: these data "
-                "show no level at which alerts are mostly right."
+                f"No simulated exchange stands out beyond all {count} recordings as they are filed: these "
+                "data show no level at which alerts are mostly right."
             )
         return (
             f"Where none of the {count} recordings as they are filed is an alert, up to "
