@@ -307,18 +307,20 @@ def main() -> None:
     )
     parser.add_argument("--stores", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
+    names = [gallery.name for gallery in GALLERIES]
+    parser.add_argument("--galleries", nargs="+", choices=names, default=names)
     given = parser.parse_args()
     folder = PAGE.with_suffix("")
     folder.mkdir(exist_ok=True)
     embedded: dict[tuple[str, str], Any] = {}
-    results = {}
-    for gallery in GALLERIES:
+    for gallery in (one for one in GALLERIES if one.name in given.galleries):
         key = (gallery.store, gallery.lead_set)
         if key not in embedded:
             embedded[key] = vectors_of(given.stores, given.bundle, *key)
-        results[gallery.name] = judge(gallery, *embedded[key])
-        (folder / f"{gallery.name}.json").write_text(json.dumps(results[gallery.name], indent=1) + "\n")
-    write_page(results)
+        told = judge(gallery, *embedded[key])
+        (folder / f"{gallery.name}.json").write_text(json.dumps(told, indent=1) + "\n")
+    files = {name: folder / f"{name}.json" for name in names}
+    write_page({name: json.loads(file.read_text()) for name, file in files.items() if file.exists()})
 
 
 if __name__ == "__main__":
