@@ -12,6 +12,7 @@ Source: Hanley and Lippman-Hand 1983, "If nothing goes wrong, is everything all 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -108,12 +109,14 @@ class SwapStudy:
 
     def _line(self, caught: np.ndarray, false: np.ndarray, prevalence: float, budget: int) -> BudgetLine:
         count = len(self.filed_scores)
-        times = self._times()
+        times = self.times
         of_swaps = times[:, self.swap_persons].prod(axis=2)
         found = _interval(_share(of_swaps, caught.mean(axis=1)))
-        rate = _false_rate(
-            _share(times[:, self.filed_persons], false.astype(np.float64)), int(false.sum()), count
-        )
+        # Counted by patient: recordings times resamples would not fit in memory for a large archive.
+        filed = np.bincount(self.filed_persons, minlength=self.persons)
+        wrong = np.bincount(self.filed_persons, false, minlength=self.persons)
+        drawn = _share(times * filed, np.divide(wrong, filed, out=np.zeros(self.persons), where=filed > 0))
+        rate = _false_rate(drawn, int(false.sum()), count)
         usual = (1.0 - prevalence) * count
         return BudgetLine(
             prevalence=prevalence,
@@ -128,7 +131,8 @@ class SwapStudy:
             bounded=not false.any(),
         )
 
-    def _times(self) -> Float[np.ndarray, "draws1 persons"]:
+    @cached_property
+    def times(self) -> Float[np.ndarray, "draws1 persons"]:
         """Returns how often each patient is drawn: once each, then in every resample."""
         random = generator(0, "swap simulation")
         drawn = random.multinomial(self.persons, np.full(self.persons, 1.0 / self.persons), size=DRAWS)
