@@ -89,7 +89,7 @@ def test_exchanged_electrodes_are_an_innocent_explanation(
 ) -> None:
     vectors = gallery.vectors.copy()
     vectors[7] = -vectors[7]
-    flags = [("reversed",) if row == 7 else () for row in range(180)]
+    flags: list[tuple[str, ...]] = [("reversed",) if row == 7 else () for row in range(180)]
     plain, explained = (
         screen({"12": replace(gallery, vectors=vectors, flags=given)}, calibration, prevalence=0.01)
         for given in (gallery.flags, flags)

@@ -139,6 +139,14 @@ def test_it_comes_back_from_json(fitted: Calibration) -> None:
         Calibration.from_plain({"terms": ["slope"]})
 
 
+def test_the_most_similar_of_many_strangers_needs_a_higher_threshold(fitted: Calibration) -> None:
+    one, all_of_them = (fitted.threshold("12", 0.1, open_set=given) for given in (False, True))
+    assert one is not None
+    assert all_of_them is not None
+    assert one.value < all_of_them.value
+    assert all_of_them.comparisons == 60
+
+
 def test_no_pairs_of_an_empty_gallery() -> None:
     assert isinstance(gather_pairs({}), Pairs)
     assert fit_calibration({}).lead_sets == {}

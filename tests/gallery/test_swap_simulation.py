@@ -83,6 +83,14 @@ def test_seen_false_alerts_are_counted(study: SwapStudy) -> None:
     assert not line.bounded
     assert line.false_alerts.value == pytest.approx(0.99 * 18)
     assert line.false_alerts.low < line.false_alerts.value < line.false_alerts.high
+    assert 0.0 < line.precision.low < line.precision.value < line.precision.high < 1.0
+
+
+def test_a_single_false_alert_is_never_none(study: SwapStudy) -> None:
+    noisy = replace(study, filed_scores=np.where(np.arange(180) < 1, 50.0, -1.0))
+    line = noisy.line(prevalence=0.01, budget=5)
+    assert line.false_alerts.low > 0.0
+    assert line.precision.high < 1.0
 
 
 def test_alerts_by_posterior(study: SwapStudy) -> None:

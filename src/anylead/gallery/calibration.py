@@ -23,7 +23,8 @@ from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
 from anylead.errors import GalleryError
-from anylead.gallery.pairs import Pairs, gather_pairs
+from anylead.gallery.neighbours import strangers_alike
+from anylead.gallery.pairs import Pairs, gather_pairs, hash_codes
 from anylead.gallery.results import Interval
 from anylead.gallery.template import TemplateTable
 from anylead.gallery.thresholds import Threshold, nearest_threshold, threshold_at
@@ -33,12 +34,16 @@ FEWEST_OWN = 50
 """Persons with two recordings from whom on a lead set is calibrated by itself."""
 FEWEST_REPORTED = 10
 """Persons with two recordings from whom on the calibration is judged on persons left out."""
+MOST_STRANGERS = 2000
+"""Persons of whom a recording is compared with everybody else's, for the threshold of the open set."""
 DRAWS = 200
 """Resamples of persons."""
 FOLDS = 5
 FALSE_ACCEPTANCES = (0.1, 0.05, 0.01, 0.001, 0.0001)
 """For which thresholds are kept."""
 TERMS = ("intercept", "similarity", "log duration", "log days", "days unknown")
+"""Of the similarity Fisher's z, which is as wide where all cosines are near 1 as elsewhere."""
+_ALMOST_ONE = 1.0 - 1e-6
 _PENALTY = 0.1
 """Half of it times the squared standardised weights is added: kinds that do not overlap have an end, too."""
 
@@ -77,7 +82,10 @@ class LeadSetCalibration:
     genuine_pairs: int
     impostor_pairs: int
     thresholds: tuple[Threshold, ...]
-    """On the similarity of two recordings."""
+    """On the similarity of two recordings, for verification."""
+    open_set: tuple[Threshold, ...]
+    """On the similarity of a stranger's recording to the most similar of all, for identification; it holds
+    for a gallery as large as this one was."""
     report: CalibrationReport | None
 
     @property
@@ -161,8 +169,16 @@ class Calibration:
         found = weights @ features.T
         return np.asarray(np.clip(found, *one.bounds) if bounded else found)
 
-    def threshold(self, lead_set: str, false_acceptance: float) -> Threshold | None:
+    def threshold(
+        self, lead_set: str, false_acceptance: float, *, open_set: bool = False
+    ) -> Threshold | None:
         """Returns the threshold of the highest false acceptance rate kept that is not above the one asked.
+
+        Args:
+            lead_set: Calibrated.
+            false_acceptance: Asked for.
+            open_set: Whether a recording is compared with the whole gallery, in place of one patient. The
+                most similar of many strangers is more similar than one.
 
         Returns:
             None where none is as strict.
@@ -170,7 +186,8 @@ class Calibration:
         Raises:
             GalleryError: If the lead set is not calibrated.
         """
-        return nearest_threshold(self._lead_set(lead_set).thresholds, false_acceptance)
+        one = self._lead_set(lead_set)
+        return nearest_threshold(one.open_set if open_set else one.thresholds, false_acceptance)
 
     def to_plain(self) -> dict[str, Any]:
         """Returns it ready for JSON."""
@@ -180,6 +197,7 @@ class Calibration:
             plain |= {"impostor_pairs": one.impostor_pairs, "typical": list(one.typical)}
             plain |= {"coefficients": one.coefficients.tolist(), "draws": one.draws.tolist()}
             plain["thresholds"] = [asdict(each) for each in one.thresholds]
+            plain["open_set"] = [asdict(each) for each in one.open_set]
             plain["report"] = None if one.report is None else asdict(one.report)
             sets[name] = plain
         return {"terms": list(TERMS), "lead_sets": sets, "notes": list(self.notes)}
@@ -231,7 +249,8 @@ def fit_calibration(tables: Mapping[str, TemplateTable], *, seed: int = 0) -> Ca
         used = pairs if joint else pairs.of(name)
         if joint:
             used = pairs.keep(np.isin(pairs.lead_set, [pairs.lead_sets.index(one) for one in chosen]))
-        found = _fit_lead_set(used, name, joint=joint, seed=seed)
+        strangers = _best_of_strangers(tables[name], generator(seed, "strangers", name))
+        found = _fit_lead_set(used, name, strangers, joint=joint, seed=seed)
         if found.coefficients[1] <= 0.0:
             notes.append(f"Lead set {name}: recordings of one patient are no more alike than of two.")
             continue
@@ -244,7 +263,20 @@ def fit_calibration(tables: Mapping[str, TemplateTable], *, seed: int = 0) -> Ca
     return Calibration(lead_sets=sets, notes=tuple(notes))
 
 
-def _fit_lead_set(pairs: Pairs, name: str, *, joint: bool, seed: int) -> LeadSetCalibration:
+def _best_of_strangers(table: TemplateTable, random: np.random.Generator) -> Float[np.ndarray, "persons"]:
+    """Returns for one recording of each person the similarity to the most similar of anybody else."""
+    _, first, person = np.unique(
+        np.array(table.patient_ids, dtype=str), return_index=True, return_inverse=True
+    )
+    chosen = np.sort(random.permutation(first)[:MOST_STRANGERS])
+    same = hash_codes(table.hashes or [""] * len(person))
+    _, cosine = strangers_alike(table.vectors, person, queries=chosen, most=1, same=same)
+    return np.asarray(cosine[np.isfinite(cosine[:, 0]), 0])
+
+
+def _fit_lead_set(
+    pairs: Pairs, name: str, strangers: np.ndarray, *, joint: bool, seed: int
+) -> LeadSetCalibration:
     typical = _typical(pairs)
     model = _Model(pairs, typical)
     value = model.fit(pair_weights(pairs), name)
@@ -266,6 +298,7 @@ def _fit_lead_set(pairs: Pairs, name: str, *, joint: bool, seed: int) -> LeadSet
         genuine_pairs=int(genuine.sum()),
         impostor_pairs=len(impostor),
         thresholds=tuple(threshold_at(impostor, rate) for rate in FALSE_ACCEPTANCES),
+        open_set=tuple(threshold_at(strangers, rate) for rate in FALSE_ACCEPTANCES),
         report=_report(pairs, name, seed),
     )
 
@@ -288,7 +321,7 @@ def _features(
     return np.stack(
         [
             np.ones(len(similarity)),
-            similarity,
+            np.arctanh(np.clip(similarity, -_ALMOST_ONE, _ALMOST_ONE)),
             np.where(np.isfinite(duration), duration, typical[0]),
             np.where(unknown, typical[1], days),
             unknown.astype(np.float64),
@@ -505,6 +538,7 @@ def _lead_set_from(plain: Mapping[str, Any]) -> LeadSetCalibration:
         "draws": np.array(plain["draws"]),
         "typical": tuple(plain["typical"]),
         "thresholds": tuple(Threshold(**one) for one in plain["thresholds"]),
+        "open_set": tuple(Threshold(**one) for one in plain["open_set"]),
         "report": report,
     }
     return LeadSetCalibration(**values)

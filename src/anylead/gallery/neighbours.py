@@ -27,32 +27,57 @@ def strangers_alike(
         Row -1 and cosine -inf where there are fewer.
     """
     wide = np.asarray(vectors, dtype=np.float32)
+    barred = [_Equal(person), _Equal(same)]
     rows = np.full((len(queries), most), -1, dtype=np.int64)
     cosines = np.full((len(queries), most), -np.inf)
     for top in range(0, len(queries), _ROWS):
         here = queries[top : top + _ROWS]
         part = slice(top, top + len(here))
+        pairs = np.concatenate([one.pairs(here) for one in barred], axis=1)
         for left in range(0, len(wide), _COLUMNS):
-            there = slice(left, left + _COLUMNS)
-            block = wide[here] @ wide[there].T
-            barred = (person[here, None] == person[None, there]) | (same[here, None] == same[None, there])
-            block[barred] = -np.inf
+            block = wide[here] @ wide[left : left + _COLUMNS].T
+            place, row = pairs[:, (pairs[1] >= left) & (pairs[1] < left + _COLUMNS)]
+            block[place, row - left] = -np.inf
             _merge(rows[part], cosines[part], block, left)
     return rows, cosines
+
+
+class _Equal:
+    """Rows by a number: which ones have the same as some others?"""
+
+    def __init__(self, code: Int[np.ndarray, "templates"]) -> None:
+        _, self.code = np.unique(code, return_inverse=True)
+        self.order = np.argsort(self.code, kind="stable")
+        self.counts = np.bincount(self.code)
+        self.starts = np.cumsum(self.counts) - self.counts
+
+    def pairs(self, rows: Int[np.ndarray, "rows"]) -> Int[np.ndarray, "2 pairs"]:
+        """Returns places in `rows` and all rows with the same number, themselves too."""
+        counts = self.counts[self.code[rows]]
+        place = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.stack([place, self.order[self.starts[self.code[rows]][place] + within]])
 
 
 def _merge(rows: np.ndarray, cosines: np.ndarray, block: np.ndarray, offset: int) -> None:
     """Puts what a block has into the best found so far, in place."""
     most = rows.shape[1]
-    # Few rows of a later block have anything better than what was found before.
-    better = np.flatnonzero(block.max(axis=1) > cosines[:, -1])
-    part = block[better]
-    taken = min(most, part.shape[1])
-    columns = np.argpartition(-part, taken - 1, axis=1)[:, :taken]
-    found = np.take_along_axis(part, columns, axis=1).astype(np.float64)
-    places = np.where(np.isfinite(found), columns + offset, -1)
-    both = np.concatenate([cosines[better], found], axis=1)
-    which = np.concatenate([rows[better], places], axis=1)
-    order = np.argsort(-both, axis=1, kind="stable")[:, :most]
-    cosines[better] = np.take_along_axis(both, order, axis=1)
-    rows[better] = np.take_along_axis(which, order, axis=1)
+    floor = cosines[:, -1].astype(np.float32)
+    if np.isinf(floor).any() and block.shape[1] > most:
+        # The first block: what its best ones are not beaten by needs no look.
+        floor = np.maximum(floor, np.partition(block, -most, axis=1)[:, -most])
+    # Few numbers of a later block are better than what was found before.
+    place, column = np.nonzero((block >= floor[:, None]) & np.isfinite(block))
+    found = block[place, column].astype(np.float64)
+    order = np.lexsort((column, -found, place))
+    place, column, found = place[order], column[order], found[order]
+    counts = np.bincount(place, minlength=len(block))
+    rank = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = rank < most
+    new_rows, new_cosines = np.full_like(rows, -1), np.full_like(cosines, -np.inf)
+    new_rows[place[kept], rank[kept]] = column[kept] + offset
+    new_cosines[place[kept], rank[kept]] = found[kept]
+    both, which = np.concatenate([cosines, new_cosines], axis=1), np.concatenate([rows, new_rows], axis=1)
+    first = np.argsort(-both, axis=1, kind="stable")[:, :most]
+    cosines[:] = np.take_along_axis(both, first, axis=1)
+    rows[:] = np.take_along_axis(which, first, axis=1)

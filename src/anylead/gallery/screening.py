@@ -72,18 +72,14 @@ def _suspects(
     evidence: Sequence[Evidence], prevalence: float, budget: int, shown: set[frozenset[str]]
 ) -> list[Case]:
     """Returns the first cases that are no duplicates."""
-    scores = [one.log_odds() for one in evidence]
-    which = np.concatenate([np.full(len(one), number) for number, one in enumerate(scores)] or [np.zeros(0)])
-    place = np.concatenate([np.arange(len(one)) for one in scores] or [np.zeros(0)])
-    order = np.argsort(-np.concatenate(scores or [np.zeros(0)]), kind="stable")
+    scored = [(float(score), one, at) for one in evidence for at, score in enumerate(one.log_odds())]
     cases: list[Case] = []
     done: set[str] = set()
-    for here in order:
-        one, at = evidence[int(which[here])], int(place[here])
-        record = one.table.record_ids[one.rows[at]]
+    for score, one, at in sorted(scored, key=lambda entry: -entry[0]):
+        record = one.table.record_ids[int(one.rows[at])]
         if len(cases) >= budget:
             break
-        if scores[int(which[here])][at] <= 0.0 and not _is_misfit(one, at):
+        if score <= 0.0 and not _is_misfit(one, at):
             continue
         partner = swap_partner(one, at)
         pair = frozenset((record, str(partner)))
@@ -114,7 +110,7 @@ def swap_partner(evidence: Evidence, place: int) -> str | None:
         return None
     found = np.flatnonzero(mutual)
     strongest = found[np.argmax((ratio - evidence.own_ratio)[found])]
-    return evidence.table.record_ids[evidence.rows[strongest]]
+    return evidence.table.record_ids[int(evidence.rows[strongest])]
 
 
 def _case(evidence: Evidence, place: int, partner: str | None, prevalence: float) -> Case:
@@ -260,7 +256,7 @@ def _duplicate(
     places = [where.get(table.record_ids[row]) for row in (first, second)]
     probability = None
     if places[0] is not None and places[1] is not None:
-        odds = [one.log_odds_draws(np.array([place]))[:, 0] for one, place in places if one is not None]
+        odds = [one[0].log_odds_draws(np.array([one[1]]))[:, 0] for one in places if one is not None]
         apart = odds[0] - odds[1]
         if apart[0] < 0.0:
             first, second, apart = second, first, -apart

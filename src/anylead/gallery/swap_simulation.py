@@ -12,6 +12,7 @@ Source: Hanley and Lippman-Hand 1983, "If nothing goes wrong, is everything all 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -28,6 +29,7 @@ from anylead.gallery.misfiling import (
 )
 from anylead.gallery.results import BudgetLine, Interval
 from anylead.gallery.template import TemplateTable
+from anylead.gallery.thresholds import rate_interval
 from anylead.seeding import generator
 
 PREVALENCES = (0.0001, 0.0005, 0.001, 0.01)
@@ -96,41 +98,41 @@ class SwapStudy:
         lowest, count = self.lowest_prevalence(), len(self.filed_scores)
         if lowest is None:
             return (
-                f"No simulated exchange stands out beyond all {count} recordings as they are filed, so these "
+                f"No simulated exchange stands out beyond all {count} recordings as they are filed: these "
                 "data show no level at which alerts are mostly right."
             )
         return (
-            f"With {count} recordings, none of which is an alert, a rate of false alerts up to "
-            f"{100.0 * min(1.0, 3.0 / count):.2g} % stays possible: below a prevalence of "
+            f"Where none of the {count} recordings as they are filed is an alert, up to "
+            f"{100.0 * min(1.0, 3.0 / count):.2g} % of false alerts stay possible: below a prevalence of "
             f"{100.0 * lowest:.2g} % these data cannot tell whether most alerts are right."
         )
 
     def _line(self, caught: np.ndarray, false: np.ndarray, prevalence: float, budget: int) -> BudgetLine:
         count = len(self.filed_scores)
-        times = self._times()
+        times = self.times
         of_swaps = times[:, self.swap_persons].prod(axis=2)
-        found = _share(of_swaps, caught.mean(axis=1))
-        rates = _share(times[:, self.filed_persons], false.astype(np.float64))
-        bounded = not false.any()
-        if bounded:
-            rates = np.full(len(times), min(1.0, 3.0 / count))
-        right, wrong = prevalence * found, (1.0 - prevalence) * rates
-        precision = np.divide(right, right + wrong, out=np.zeros_like(right), where=right + wrong > 0.0)
-        expected = _interval(wrong * count)
-        of_case = _interval(precision)
-        if bounded:
-            expected = Interval(value=expected.value, low=0.0, high=expected.value)
-            of_case = Interval(value=of_case.value, low=of_case.low, high=1.0)
+        found = _interval(_share(of_swaps, caught.mean(axis=1)))
+        # Counted by patient: recordings times resamples would not fit in memory for a large archive.
+        filed = np.bincount(self.filed_persons, minlength=self.persons)
+        wrong = np.bincount(self.filed_persons, false, minlength=self.persons)
+        drawn = _share(times * filed, np.divide(wrong, filed, out=np.zeros(self.persons), where=filed > 0))
+        rate = _false_rate(drawn, int(false.sum()), count)
+        usual = (1.0 - prevalence) * count
         return BudgetLine(
             prevalence=prevalence,
             budget=budget,
-            sensitivity=_interval(found),
-            false_alerts=expected,
-            precision=of_case,
-            bounded=bounded,
+            sensitivity=found,
+            false_alerts=Interval(value=usual * rate.value, low=usual * rate.low, high=usual * rate.high),
+            precision=Interval(
+                value=_precision(found.value, rate.value, prevalence),
+                low=_precision(found.low, rate.high, prevalence),
+                high=_precision(found.high, rate.low, prevalence),
+            ),
+            bounded=not false.any(),
         )
 
-    def _times(self) -> Float[np.ndarray, "draws1 persons"]:
+    @cached_property
+    def times(self) -> Float[np.ndarray, "draws1 persons"]:
         """Returns how often each patient is drawn: once each, then in every resample."""
         random = generator(0, "swap simulation")
         drawn = random.multinomial(self.persons, np.full(self.persons, 1.0 / self.persons), size=DRAWS)
@@ -281,9 +283,32 @@ def _pairs(owners: np.ndarray) -> int:
     return int((len(owners) ** 2 - (counts**2).sum()) // 2)
 
 
+def _false_rate(drawn: np.ndarray, events: int, count: int) -> Interval:
+    """Returns the rate of false alerts: the wider of what recordings and what patients allow.
+
+    A resample of patients may hold none of a few false alerts, which does not make the rate zero.
+    """
+    if not events:
+        bound = min(1.0, 3.0 / count)
+        return Interval(value=bound, low=0.0, high=bound)
+    low, high = rate_interval(events, count)
+    patients = _interval(drawn)
+    return Interval(
+        value=patients.value,
+        low=min(low, patients.low) if patients.low > 0.0 else low,
+        high=max(high, patients.high),
+    )
+
+
+def _precision(found: float, false: float, prevalence: float) -> float:
+    """Returns which share of alerts is right, by Bayes; 0 without any."""
+    right, wrong = prevalence * found, (1.0 - prevalence) * false
+    return right / (right + wrong) if right > 0.0 else 0.0
+
+
 def _share(weights: Float[np.ndarray, "draws n"], values: Float[np.ndarray, "n"]) -> np.ndarray:
     total = weights.sum(axis=1)
-    return np.divide(weights @ values, total, out=np.full(len(total), np.nan), where=total > 0.0)
+    return np.asarray(np.divide(weights @ values, total, out=np.full(len(total), np.nan), where=total > 0.0))
 
 
 def _interval(drawn: np.ndarray) -> Interval:
