@@ -82,7 +82,7 @@ class QueryArguments(GalleryArguments):
     unit: str | None = None
     """Unit of voltage, likewise."""
     false_acceptance: float = 0.01
-    """Share of comparisons with strangers that may be accepted."""
+    """Share of strangers that may be taken for the patient named, or for any patient."""
     json: bool = False
     """Print JSON."""
 

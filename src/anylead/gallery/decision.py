@@ -76,7 +76,8 @@ def identify(
         ratios, known_prior=known_prior, enrolled=len(enrolled.order.patients)
     )
     likely = [_interval(column) for column in posterior.T]
-    threshold = calibration.threshold(lead_set, false_acceptance)
+    # The most similar of many strangers is more similar than one, so this is not the threshold of `verify`.
+    threshold = calibration.threshold(lead_set, false_acceptance, open_set=True)
     return Identification(
         record_id=probe.record_id,
         lead_set=lead_set,

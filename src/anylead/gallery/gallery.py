@@ -240,7 +240,7 @@ class Gallery(AbstractContextManager["Gallery"]):
             record: As it was read; its own `patient_id` is not looked at.
             top: Patients to name.
             known_prior: Probability, before looking, that the person is in the gallery.
-            false_acceptance: Share of comparisons with strangers that may be accepted.
+            false_acceptance: Share of recordings of strangers that may be taken for somebody enrolled.
 
         Raises:
             GalleryError: As `embed`; or if the numbers are not those of probabilities and places.

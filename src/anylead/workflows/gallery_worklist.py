@@ -147,7 +147,7 @@ def _budget_row(line: BudgetLine) -> tuple[str, ...]:
     bound = "≤ " if line.bounded else ""
     return (
         f"{100 * line.prevalence:g} %",
-        str(line.budget),
+        str(line.budget) if line.budget else "those beyond all as filed",
         _percent(line.sensitivity),
         bound + _interval(line.false_alerts),
         _percent(line.precision),
