@@ -98,6 +98,7 @@ class BudgetLine:
 
     prevalence: float
     budget: int
+    """Cases looked at; 0 stands for those beyond every recording as it is filed."""
     sensitivity: Interval
     """Share of exchanged recordings that are among the first `budget` cases."""
     false_alerts: Interval
