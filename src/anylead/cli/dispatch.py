@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "convert": "write recordings in another format, without names and dates where asked",
     "quality": "measure the recordings of a store: table, and a page with the worst drawn",
     "view": "draw a recording on ECG paper",
+    "serve": "serve a gallery over HTTP: API and page",
     "info": "say what a file, store, run or bundle is",
     "sources": "list the data sets that can be prepared",
 }
