@@ -87,7 +87,7 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, expression: str) -> Any:
-        """Returns the expression's first true value."""
+        """Returns the expression's first true value (an element counts as none)."""
         end = time.monotonic() + PATIENCE_S
         while not (
             value := self.js(f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()")

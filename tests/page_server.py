@@ -17,6 +17,7 @@ LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 # I and II; the other limb leads follow from them.
 GAINS = {"I": 0.6, "II": 1.0, "V1": -0.5, "V2": -0.3, "V3": 0.5, "V4": 1.2, "V5": 1.1, "V6": 0.8}
 EVIL = "<img src=x onerror=\"document.title='broken in'\">"
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 RATE_HZ = 250
 WAVES = (
     (0.17, 0.02, 0.12),
@@ -44,7 +45,8 @@ def signal(record_id: str, start_s: float, seconds: float, duration_s: float) ->
         "leads": LEADS,
         "sampling_rate_hz": RATE_HZ,
         "start_s": start_s,
-        "duration_s": duration_s,
+        "duration_s": len(samples) / RATE_HZ,
+        "recording_s": duration_s,
         "microvolts": {lead: [round(gains[lead] * value) for value in wave] for lead in LEADS},
     }
 
@@ -236,7 +238,7 @@ class Handler(BaseHTTPRequestHandler):
         body = answer if isinstance(answer, bytes) else b"" if answer is None else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Security-Policy", "default-src 'self'")
+        self.send_header("Content-Security-Policy", POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Content-Length", str(len(body)))
         if retry_after:

@@ -271,7 +271,11 @@ def test_the_gallery_is_described(page):
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (413, "larger than the server takes"),
+        (
+            (413, "too_large", "The body is larger than 64 MB; send a part of the recording."),
+            "larger than 64 MB",
+        ),
+        (413, "refused this with 413"),
         ((415, "format", "rest-ecg.csv is in no format that is read here."), "is in no format"),
         ((422, "unreadable", "rest-ecg.csv has no sampling rate; give one as fs."), "no sampling rate"),
         (500, "Request r-1."),
@@ -345,7 +349,7 @@ def test_without_a_key_the_answer_is_a_sentence(page, server):
     page.click("#tab-map")
     page.wait("document.querySelector('#key-dialog').open")
     page.press("Escape")
-    page.says("#map-message", "401")
+    page.says("#map-message", "This server wants an API key.")
 
 
 @pytest.mark.parametrize("width", [390, 1024, 1600])

@@ -104,6 +104,8 @@ class SignalTold(_Told):
     start_s: float
     duration_s: float
     """Of the piece."""
+    recording_s: float
+    """Of the whole recording."""
     microvolts: dict[str, list[int | None]]
     """Lead -> samples, null where missing."""
 

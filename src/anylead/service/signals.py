@@ -28,6 +28,7 @@ def piece_of(record: Record, start_s: float, seconds: float) -> dict[str, object
         "sampling_rate_hz": rate,
         "start_s": start / rate,
         "duration_s": piece.shape[1] / rate,
+        "recording_s": record.duration_s,
         "microvolts": {lead: _whole(row) for lead, row in zip(record.leads, piece, strict=True)},
     }
 

@@ -37,7 +37,8 @@ async function failure(response) {
     // A proxy's page in place of our JSON: the status alone must do.
   }
   const ours = SENTENCES[response.status] ?? `The server answered with status ${response.status}.`;
-  const sentence = told.message ? (response.status === 413 ? `${ours} (${told.message})` : told.message) : ours;
+  // What the server says is more to the point, but for a key: its sentence is for programs.
+  const sentence = told.message && response.status !== 401 ? told.message : ours;
   const number = response.status >= 500 && told.request_id ? ` Request ${told.request_id}.` : "";
   return new Failure(response.status, told.code ?? "", sentence + number);
 }
@@ -122,7 +123,7 @@ export const signalOf = {
 
 /** A sentence for a failure of something that needs a gallery. */
 export function gallerySentence(error) {
-  if ([404, 409].includes(error.status) && /gallery/.test(`${error.code} ${error.message}`))
+  if (error.status === 404 || error.code === "no_gallery")
     return "No gallery is open on this server, so nobody can be recognised. Start it with anylead serve --gallery.";
   return error.message;
 }

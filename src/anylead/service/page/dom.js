@@ -52,6 +52,7 @@ export function percent(value) {
 
 export function interval(found) {
   if (!found) return "not calibrated";
+  if (found.low === null || found.high === null) return `${percent(found.value)} (no interval)`;
   return `${percent(found.value)} (${percent(found.low)} to ${percent(found.high)})`;
 }
 

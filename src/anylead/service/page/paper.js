@@ -90,7 +90,7 @@ export class Paper {
   }
 
   /** Shows a recording: `load(start, seconds, signal)` fetches a piece; rejects where the first cannot be had. */
-  async show({ title, leads = [], duration = null, load }) {
+  async show({ title, leads = [], load }) {
     this.aborter?.abort();
     this.aborter = new AbortController();
     this.pieces.clear();
@@ -100,7 +100,7 @@ export class Paper {
     const named = Object.keys(first.microvolts);
     this.recording = {
       leads: leads.length ? leads.filter((lead) => named.includes(lead)) : named,
-      duration: duration ?? first.duration_s,
+      duration: first.recording_s ?? first.duration_s,
       load,
     };
     this.pieces.set(0, first);

@@ -1,6 +1,6 @@
 // The first view: a recording, the leads that count, whose it is and what is in it.
 
-import { Failure, gallerySentence, request, signalOf, stale } from "./api.js";
+import { gallerySentence, request, signalOf, stale } from "./api.js";
 import { byId, day, days, interval, make, number, percent, say, table } from "./dom.js";
 import { Paper } from "./paper.js";
 
@@ -59,6 +59,7 @@ async function upload(files) {
     const waiting = (seconds) => say(message, `The server is busy; trying again in ${Math.ceil(seconds)} s …`);
     await show(await request("v1/records", { method: "POST", form, waiting }), files);
   } catch (error) {
+    if (error.status === 422) byId("file-facts").open = true; // Often it is only that the file does not say them.
     say(message, error.message, { problem: true, retry: () => upload(files) });
   }
 }
@@ -71,17 +72,17 @@ async function show(record, files) {
   byId("match").hidden = true;
   buildLeads(record.leads);
   paper.restart();
+  const name = files[0].name.replace(/\.[^.]+$/, "") || files[0].name; // The server calls every upload the same.
   await paper.show({
-    title: record.record_id,
+    title: name,
     leads: record.leads,
-    duration: record.duration_s,
     load: signalOf.upload(record.record),
   });
   paper.setAbsent([]);
   const flags = record.flags.length ? ` Noticed: ${record.flags.join(", ")}.` : "";
   say(
     byId("upload-message"),
-    `${record.record_id}: ${record.leads.length} ${record.leads.length === 1 ? "lead" : "leads"}, ` +
+    `${name}: ${record.leads.length} ${record.leads.length === 1 ? "lead" : "leads"}, ` +
       `${record.duration_s.toFixed(1)} s.${flags}`,
   );
   ask();
@@ -152,10 +153,8 @@ function clearMatches(sentence, options) {
   drawn = null;
 }
 
-/** Whether a failure means that the upload is gone from the server's memory; then it is sent again, once. */
-function expired(error) {
-  return error instanceof Failure && error.status === 404 && !/gallery/.test(`${error.code} ${error.message}`);
-}
+/** Whether a failure means that the upload is gone from the server's memory. */
+const expired = (error) => error.status === 404 && error.code !== "no_gallery";
 
 async function classify(leads, signal) {
   const message = byId("classify-message");
