@@ -57,7 +57,7 @@ export class Paper {
       this.caliperButton,
       this.choice,
     );
-    this.scale = make("span", { className: "muted" }, "25 mm/s, 10 mm/mV");
+    this.scale = make("span", { className: "muted" });
     this.canvas = make("canvas");
     this.length = make("div", { className: "paper-length" }, this.canvas);
     this.scroller = make("div", { className: "paper-scroll", tabIndex: 0, role: "group" }, this.length);
@@ -173,6 +173,9 @@ export class Paper {
   arrange() {
     if (!this.recording || this.scroller.clientWidth === 0) return;
     this.lines = this.rows();
+    const { leads } = this.recording;
+    const few = !this.columns && this.lines.length < leads.length;
+    this.scale.textContent = `${few ? `${this.lines.length} of ${leads.length} leads, ` : ""}25 mm/s, 10 mm/mV`;
     this.rowMm = this.columns ? (this.compact ? 15 : 20) : this.lines.length < 4 ? (this.compact ? 16 : 25) : 15;
     this.height = Math.round((this.lines.length * this.rowMm + TOP_MM) * this.pxPerMm);
     this.length.style.width = `${Math.max(this.recording.duration * this.pxPerSecond, 1)}px`;
