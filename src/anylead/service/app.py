@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
 from anylead.bundle import Bundle
 from anylead.provenance import version
@@ -58,7 +57,6 @@ def make_app(
     app.state.service = service
     for part in (routes_state, routes_records, routes_model, routes_gallery):
         app.include_router(part.router)
-    app.mount("/page", StaticFiles(directory=routes_state.PAGE, check_dir=False), name="page")
     add_handlers(app)
     app.add_middleware(BodyLimits, settings=settings)
     app.add_middleware(Gate, service=service)
