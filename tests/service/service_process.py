@@ -6,7 +6,7 @@ import time
 from anylead.service.app import make_app
 from anylead.service.server import serve
 from anylead.service.settings import ServiceSettings
-from service_parts import FakeGallery, make_bundle
+from service_parts import FakeGallery, FakeKeys, make_bundle
 
 
 class SlowGallery(FakeGallery):
@@ -22,4 +22,4 @@ if __name__ == "__main__":
         port=int(sys.argv[1]), upload_bytes=10**6, header_timeout_s=1.0, body_timeout_s=1.0
     )
     bundle = make_bundle()
-    serve(make_app(SlowGallery(bundle), bundle, settings), settings)
+    serve(make_app(SlowGallery(bundle), bundle, settings, keys=FakeKeys()), settings)

@@ -1,5 +1,6 @@
 """A real process on a real socket: slow and endless clients are cut off, and stopping finishes what runs."""
 
+import contextlib
 import json
 import os
 import signal
@@ -62,6 +63,14 @@ def rest_of(connection):
     return answer
 
 
+def first_answer(connection):
+    """Returns the answer of a connection that stays open."""
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += connection.recv(65536)
+    return answer
+
+
 def get(path, *, close=True):
     end = "Connection: close\r\n" if close else ""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{end}\r\n".encode()
@@ -90,16 +99,21 @@ def test_a_head_that_does_not_come_is_not_waited_for(service, sent):
 
 
 def test_a_head_that_comes_a_byte_at_a_time_is_not_waited_for(service):
-    with service.connect() as connection, pytest.raises(OSError):
+    sent = 0
+    with service.connect() as connection, contextlib.suppress(OSError):
         for _ in range(200):
             connection.sendall(b"G")
+            sent += 1
             time.sleep(0.05)
+    assert sent < 100
 
 
 def test_a_second_head_that_does_not_come_is_not_waited_for(service):
     with service.connect() as connection:
-        connection.sendall(get("/healthz", close=False) + b"GET /he")
-        assert rest_of(connection).count(b"HTTP/1.1") == 1
+        connection.sendall(get("/healthz", close=False))
+        first_answer(connection)
+        connection.sendall(b"GET /he")
+        assert rest_of(connection) == b""
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(service):
@@ -140,7 +154,7 @@ def test_stopping_finishes_what_runs_and_refuses_what_is_new():
     try:
         slow, waiting = service.connect(), service.connect()
         waiting.sendall(get("/healthz", close=False))
-        assert b"200 OK" in waiting.recv(65536)
+        assert b"200 OK" in first_answer(waiting)
         slow.sendall(get("/v1/gallery/map"))
         time.sleep(0.5)
         service.process.send_signal(signal.SIGTERM)

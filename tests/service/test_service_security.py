@@ -80,7 +80,7 @@ def test_whether_it_is_well_needs_no_key(locked, path):
 def test_other_addresses_need_keys(gallery, bundle):
     settings = ServiceSettings(host="0.0.0.0")
     with pytest.raises(ConfigError, match=r"0\.0\.0\.0: other machines may reach this address"):
-        make_app(gallery, bundle, settings)
+        make_app(gallery, bundle, settings, keys=FakeKeys())
     with client_of(gallery, bundle, KEYS, host="0.0.0.0") as client:
         assert client.get("/v1/gallery").status_code == 401
 
