@@ -1,7 +1,8 @@
 """Exact search among vectors of length 1, in blocks: what is kept in memory does not grow with the pairs.
 
-A false first place is a wrong patient, so nothing here is approximate. The work is a matrix product; selecting
-costs little beside it, because only the largest similarity of each group of rows is looked at first.
+A false first place is a wrong patient, so nothing here is approximate. The work is a matrix product;
+selecting costs little beside it, because only the largest similarity of each group of rows is looked at
+first.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
