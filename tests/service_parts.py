@@ -182,7 +182,7 @@ class FakeKeys:
 
 
 def client_of(gallery, bundle, keys=None, **settings):
-    app = make_app(gallery, bundle, ServiceSettings(**settings), keys=keys)
+    app = make_app(gallery, bundle, ServiceSettings(**settings), keys=keys or FakeKeys())
     return TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
 
 

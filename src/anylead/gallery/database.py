@@ -1,11 +1,15 @@
 """Database: where a gallery is kept. SQLite and PostgreSQL answer one contract suite."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from anylead.gallery.template import Enrolment, GalleryIdentity, TemplateTable
+
+KEPT_DOCUMENTS = ("keys", "reviews")
+"""Documents that do not hang on the vectors and outlive them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +36,11 @@ class Database(ABC):
     """One gallery's rows. A method that writes is one transaction: all of it is there afterwards, or nothing.
 
     Any number of processes may use one gallery. What a method has acknowledged survives a kill -9 and a power
-    failure.
+    failure. One object may be used by several threads.
     """
+
+    where: str
+    """Where the gallery is, for messages: a folder, or a URL without its password."""
 
     @abstractmethod
     def identity(self) -> GalleryIdentity:
@@ -45,7 +52,14 @@ class Database(ABC):
 
     @abstractmethod
     def version(self) -> int:
-        """Returns a number that grows with every write of any process: are vectors in memory still right?"""
+        """Returns a number that grows when any process adds, removes or replaces recordings.
+
+        It tells whether vectors in memory are still right; documents and the audit trail leave it alone.
+        """
+
+    @abstractmethod
+    def secret(self, purpose: str) -> bytes:
+        """Returns 32 secret bytes of this gallery for a purpose, always the same; no database holds them."""
 
     @abstractmethod
     def enrol(self, enrolments: Sequence[Enrolment], *, actor: str) -> int:
@@ -63,7 +77,20 @@ class Database(ABC):
 
     @abstractmethod
     def templates(self, lead_set: str) -> TemplateTable:
-        """Returns all templates of a lead set."""
+        """Returns all templates of a lead set.
+
+        Raises:
+            GalleryError: If one is damaged, or another process put those of another model in their place
+                since the gallery was opened.
+        """
+
+    @abstractmethod
+    def template_counts(self) -> dict[str, int]:
+        """Returns lead set -> number of templates, of the lead sets that have any."""
+
+    @abstractmethod
+    def record_ids(self) -> list[str]:
+        """Returns the ids of all recordings, in the order of enrolment."""
 
     @abstractmethod
     def enrolments(
@@ -81,15 +108,68 @@ class Database(ABC):
 
         Returns:
             How many recordings were removed; 0 where there was none.
+
+        Raises:
+            GalleryError: Also if they are removed but their bytes could not yet be wiped; calling it again
+                makes up for that, and so does opening the gallery.
         """
 
     @abstractmethod
-    def put_document(self, name: str, value: dict[str, Any], *, actor: str, action: str) -> None:
-        """Keeps a JSON document (a calibration, reviews) under a name, in the place of an older one."""
+    def remove_before(self, date: datetime, *, actor: str) -> int:
+        """Removes, as `remove` does, all recordings taken before a date (retention period).
+
+        Those that nobody knows the date of stay.
+
+        Returns:
+            How many recordings were removed.
+        """
+
+    @abstractmethod
+    def put_document(
+        self,
+        name: str,
+        value: dict[str, Any],
+        *,
+        actor: str,
+        action: str,
+        subject: str = "",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        """Keeps a JSON document (a calibration) under a name, in the place of an older one."""
+
+    @abstractmethod
+    def update_document(
+        self,
+        name: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        actor: str,
+        action: str,
+        subject: str = "",
+        details: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Changes a document so that no change of another process is lost (reviews, keys).
+
+        Args:
+            name: Of the document.
+            change: Takes the document as it is, ``{}`` where there is none, and returns what to keep; an
+                error that it raises leaves all as it was.
+            actor: Who does it.
+            action: For the audit trail.
+            subject: For the audit trail.
+            details: For the audit trail.
+
+        Returns:
+            What is kept now.
+        """
 
     @abstractmethod
     def document(self, name: str) -> dict[str, Any] | None:
         """Returns a document, None where there is none."""
+
+    @abstractmethod
+    def document_names(self) -> list[str]:
+        """Returns the names of all documents."""
 
     @abstractmethod
     def append_audit(
@@ -109,8 +189,21 @@ class Database(ABC):
     def replace_all(
         self, identity: GalleryIdentity, enrolments: Sequence[Enrolment], *, actor: str, action: str
     ) -> None:
-        """Puts other vectors in the place of all, as of another model; documents of the old ones go, too."""
+        """Puts other vectors in the place of all, as of another model.
+
+        Documents made of the old ones go, too; API keys and reviews stay (`KEPT_DOCUMENTS`).
+        """
+
+    @abstractmethod
+    def size(self) -> int:
+        """Returns how many bytes the gallery takes."""
 
     @abstractmethod
     def close(self) -> None:
         """Gives up files and connections."""
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
 from anylead.bundle import Bundle
+from anylead.gallery.api_keys import ApiKeys
 from anylead.provenance import version
 from anylead.service import routes_gallery, routes_model, routes_records, routes_state
 from anylead.service.errors import add_handlers
 from anylead.service.gate import Gate
 from anylead.service.limits import BodyLimits
-from anylead.service.security import Keys, NoKeys, require_keys_beyond_loopback
+from anylead.service.security import Keys, require_keys_beyond_loopback
 from anylead.service.settings import ServiceSettings
 from anylead.service.state import Service
 
@@ -27,7 +27,7 @@ def make_app(
         gallery: Opened with the bundle.
         bundle: Runs in a thread of the app from now on, and nowhere else.
         settings: Where it listens and what it bears.
-        keys: The API keys; nobody's where None.
+        keys: The API keys; those of the gallery where None.
 
     Returns:
         An ASGI app; `app.state.service` has what it works with.
@@ -36,7 +36,7 @@ def make_app(
         ConfigError: If the address is not loopback's and the gallery has no key.
     """
     settings = settings or ServiceSettings()
-    keys = keys or NoKeys()
+    keys = keys or ApiKeys(gallery.database)
     require_keys_beyond_loopback(settings, keys)
     service = Service.start(gallery, bundle, settings, keys)
 
@@ -58,7 +58,6 @@ def make_app(
     app.state.service = service
     for part in (routes_state, routes_records, routes_model, routes_gallery):
         app.include_router(part.router)
-    app.mount("/page", StaticFiles(directory=routes_state.PAGE, check_dir=False), name="page")
     add_handlers(app)
     app.add_middleware(BodyLimits, settings=settings)
     app.add_middleware(Gate, service=service)

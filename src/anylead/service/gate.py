@@ -86,7 +86,7 @@ class Gate:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         # The template, not the path, which may name a patient.
-        route = getattr(scope.get("route"), "path", None) or ("/page" if status < 400 else "none")
+        route = getattr(scope.get("route"), "path", "none")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         metrics = self.service.metrics
         metrics.requests.labels(method, route, str(status)).inc()

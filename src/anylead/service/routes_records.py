@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 
+from anylead.errors import AnyleadError
 from anylead.record import Record
 from anylead.service.errors import Refused, documented
 from anylead.service.messages import RecordTold, SignalTold
@@ -109,7 +110,12 @@ async def signal(
 
 def _read(service: Service, parts: list[Part], told: dict[str, Any]) -> tuple[Record, Record]:
     """Reads and prepares an upload; who it is of, which a file may tell, is not kept."""
-    raw = read_upload(parts, **told, most_bytes=service.settings.unpacked_bytes)
+    try:
+        raw = read_upload(parts, **told, most_bytes=service.settings.unpacked_bytes)
+    except AnyleadError:
+        raise
+    except OSError as error:
+        raise Refused(503, "There is no room for uploads; try again later.") from error
     rate = service.bundle.manifest.sampling_rate_hz
     if 4 * len(raw.leads) * raw.duration_s * rate > service.held.largest_bytes:
         raise Refused(413, "The recording is too long to be kept in memory; send a part of it.")

@@ -13,8 +13,9 @@ from anylead.service.state import Shared
 
 router = APIRouter(tags=["state"])
 
-PAGE = Path(__file__).parent / "page"
-"""The files of the page."""
+_PAGE = Path(__file__).parent / "page"
+PAGE = {file.relative_to(_PAGE).as_posix(): file for file in sorted(_PAGE.rglob("*")) if file.is_file()}
+"""The files of the page by name: what is asked for is looked up here, and never made a path of."""
 
 
 @router.get(
@@ -56,7 +57,12 @@ async def metrics(service: Shared, _: Reader) -> Response:
 @router.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     """Returns the page."""
-    index = PAGE / "index.html"
-    if not index.is_file():
-        raise Refused(404, "This installation has no page; use the API that /openapi.json describes.")
-    return FileResponse(index)
+    return await page_file("index.html")
+
+
+@router.get("/page/{name:path}", include_in_schema=False)
+async def page_file(name: str) -> FileResponse:
+    """Returns a file of the page."""
+    if name not in PAGE:
+        raise Refused(404, "There is no such file of the page.")
+    return FileResponse(PAGE[name])

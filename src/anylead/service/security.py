@@ -42,18 +42,6 @@ class Keys(Protocol):
         """Returns name and roles of a key, None where it is unknown or revoked."""
 
 
-class NoKeys:
-    """No key was ever made."""
-
-    def list(self) -> Sequence[Any]:
-        """Returns none."""
-        return ()
-
-    def check(self, key: str) -> Any | None:
-        """Returns None."""
-        return None
-
-
 def require_keys_beyond_loopback(settings: ServiceSettings, keys: Keys) -> None:
     """Refuses to be reached by others without keys.
 

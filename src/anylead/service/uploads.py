@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 from anylead.errors import ConfigError, RecordFileError
 from anylead.formats import read
@@ -37,7 +37,8 @@ class Part:
 
     name: str
     """What the client calls it."""
-    file: IO[bytes]
+    file: Any
+    """Open, binary; it can be sought in."""
 
 
 def read_upload(
@@ -118,7 +119,7 @@ def _counts(name: str) -> bool:
     return bool(pure.parts) and pure.parts[0] != "__MACOSX" and not pure.name.startswith(".")
 
 
-def _copy(source: IO[bytes], target: Path, limit: int) -> int:
+def _copy(source: Any, target: Path, limit: int) -> int:
     size = 0
     with target.open("xb") as file:
         while chunk := source.read(_CHUNK_BYTES):
