@@ -205,9 +205,10 @@ class Handler(BaseHTTPRequestHandler):
             match("P012", "ward/P012-2", 0.62, 0.01),
             match(EVIL, "ward/P003-1", 0.4, 0.001),
         ]
+        lead_set = "12" if number == 12 else "6" if number > 5 else "I-II" if number > 1 else "I"
         verdict = "known" if number > 2 else "undecided" if number == 2 else "nobody here"
         return self.send({
-            "record_id": "r", "lead_set": "12" if number == 12 else str(number), "matches": matches,
+            "record_id": "r", "lead_set": lead_set, "matches": matches,
             "nobody": interval(0.91 if number == 1 else 0.02), "verdict": verdict, "threshold": 0.8,
             "notes": ["The threshold rests on 4,950 pairs of strangers, none of them accepted."],
         })  # fmt: skip

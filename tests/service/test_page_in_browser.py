@@ -222,6 +222,8 @@ def test_the_worklist_is_reviewed_by_keyboard(page, server):
     for letter in "jar":
         page.press(letter)
     page.press("Escape")
+    page.press("j")
+    page.press("k")
     page.press("r")
     page.says("#review-message", "rejected. 2 of 4")
     page.press("u")

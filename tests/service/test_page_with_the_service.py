@@ -38,7 +38,7 @@ def serve(kept, bundle):
 
     def start(keys=None):
         listening = socket.create_server(("127.0.0.1", 0))
-        app = make_app(kept, bundle, keys=keys)
+        app = make_app(kept, bundle, keys=keys or FakeKeys())
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

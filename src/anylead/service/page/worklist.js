@@ -115,6 +115,8 @@ function tell(one) {
     [one.kind === "duplicate" ? "May repeat" : "May have been exchanged with", one.partner],
     ["Compared through", `lead set ${one.lead_set}`],
   ].filter(([, value]) => value);
+  const note = make("input", { id: "note", maxLength: 2000, autocomplete: "off", value: one.note ?? "" });
+  note.addEventListener("input", () => (one.note = note.value)); // It is still there when the reviewer comes back.
   const drawings = make("div", { id: "case-drawings" });
   byId("case").replaceChildren(
     make("h2", {}, one.record_id),
@@ -122,7 +124,7 @@ function tell(one) {
     make("ul", { className: "evidence" }, ...one.evidence.map((text) => make("li", {}, text))),
     make("dl", { className: "facts" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     make("div", { className: "buttons" }, ...buttons,
-      make("label", { className: "note" }, "Note ", make("input", { id: "note", maxLength: 500, autocomplete: "off" }))),
+      make("label", { className: "note" }, "Note ", note)),
     make("p", { id: "review-message", className: "message", role: "status" }),
     drawings,
   );
