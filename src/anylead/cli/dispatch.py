@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "view": "draw a recording on ECG paper",
     "gallery": "enrolled patients: whose heart is this, and what is filed under the wrong one?",
     "keys": "who may use a gallery through the service: make | list | revoke",
+    "serve": "serve a gallery over HTTP: API and page",
     "info": "say what a file, store, run or bundle is",
     "sources": "list the data sets that can be prepared",
 }
