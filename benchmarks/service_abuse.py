@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # the fi
 
 from anylead.provenance import environment, write_json
 from fuzz_cases import FILES, write_case
-from service_parts import FakeGallery, client_of, make_bundle
+from service_parts import FakeGallery, client_of, make_bundle, send
 from service_requests import operations, schema_of, send_requests
 
 
@@ -66,9 +66,10 @@ def requests(client, count: int) -> dict:
     statuses: Counter[int] = Counter()
     faults = {}
     found = operations(schema_of(client.app))
+    handle = send(client).json()["record"]
     for name, operation in found.items():
         try:
-            send_requests(operation, count, statuses)
+            send_requests(operation, count, handle=handle, counts=statuses)
         except Exception as error:
             faults[name] = str(error)[:500]
     return {

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "gallery": _JUDGED - {"objectives", "engine"},
     "export": _JUDGED,
     "workflows": _USED,
-    "cli": _USED | {"workflows"},
+    "cli": _USED | {"workflows", "service"},  # `anylead serve` is the one door that opens the other
     "service": (_USED | {"workflows"}) - {"objectives", "engine"},
     "__main__": {"cli"},
 }

@@ -1,7 +1,7 @@
 """anylead serve: a gallery over HTTP, with a page."""
 
-import importlib.util
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from anylead.cli.arguments import parse
@@ -46,7 +46,7 @@ def run(argv: list[str]) -> None:
         ConfigError: If a package of the extra ``service`` is not installed, or the address needs keys.
     """
     given, _ = parse(ServeArguments, argv, prog="anylead serve")
-    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    missing = [package for module, package in NEEDED.items() if find_spec(module) is None]
     if missing:
         raise ConfigError(
             f"serving needs {', '.join(missing)}, which is not installed; install anylead[service]."

@@ -10,6 +10,7 @@ from anylead.bundle import Bundle
 from anylead.gallery.api_keys import ApiKeys
 from anylead.provenance import version
 from anylead.service import routes_gallery, routes_model, routes_records, routes_state
+from anylead.service.description import describe
 from anylead.service.errors import add_handlers
 from anylead.service.gate import Gate
 from anylead.service.limits import BodyLimits
@@ -59,6 +60,7 @@ def make_app(
     for part in (routes_state, routes_records, routes_model, routes_gallery):
         app.include_router(part.router)
     add_handlers(app)
+    describe(app)
     app.add_middleware(BodyLimits, settings=settings)
     app.add_middleware(Gate, service=service)
     return app

@@ -67,11 +67,10 @@ def who(keys: Keys, settings: ServiceSettings, authorization: str | None) -> tup
         Refused: If no key, or one that is not valid here, was given, and one is needed (401).
     """
     scheme, _, key = (authorization or "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        found = keys.check(key.strip())
-        if found is not None:
-            return str(found.name), tuple(found.roles)
-    elif authorization is None and settings.is_loopback and not keys.list():
+    found = keys.check(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
+    if found is not None:
+        return str(found.name), tuple(found.roles)
+    if settings.is_loopback and not keys.list():
         return LOCAL, ("admin",)
     raise Refused(
         401,
