@@ -14,6 +14,7 @@ import psycopg.sql
 from jaxtyping import Float32
 from pgvector import Vector
 from pgvector.psycopg import register_vector
+from typing_extensions import override
 
 from anylead.errors import GalleryError
 from anylead.gallery.gallery_key import GalleryKey, key_from_environment
@@ -102,6 +103,7 @@ class PostgresDatabase(SqlDatabase):
             database.close()
         return cls(url)
 
+    @override
     def size(self) -> int:
         with self._reading() as sql:
             rows = sql.rows(
@@ -177,6 +179,7 @@ class PostgresDatabase(SqlDatabase):
                 for statement in statements:
                     connection.execute(statement)
 
+    @override
     def replace_all(
         self, identity: GalleryIdentity, enrolments: Sequence[Enrolment], *, actor: str, action: str
     ) -> None:
@@ -197,6 +200,7 @@ class PostgresDatabase(SqlDatabase):
             found += len(exact & quick) / max(1, len(exact))
         return found / len(vectors)
 
+    @override
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:

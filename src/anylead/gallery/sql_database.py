@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from typing_extensions import override
 
 from anylead.errors import GalleryError
 from anylead.gallery.audit_chain import START, check_chain, link
@@ -87,17 +88,21 @@ class SqlDatabase(Database):
     _key: GalleryKey
     _opened_as: GalleryIdentity
 
+    @override
     def identity(self) -> GalleryIdentity:
         with self._reading() as sql:
             return self._identity(sql)
 
+    @override
     def version(self) -> int:
         with self._reading() as sql:
             return self._version(sql)
 
+    @override
     def secret(self, purpose: str) -> bytes:
         return self._key.secret(purpose)
 
+    @override
     def enrol(self, enrolments: Sequence[Enrolment], *, actor: str) -> int:
         for enrolment in enrolments:
             self._check(enrolment, self._opened_as)
@@ -112,6 +117,7 @@ class SqlDatabase(Database):
                 self._count_version(sql)
         return len(fresh)
 
+    @override
     def templates(self, lead_set: str) -> TemplateTable:
         with self._reading() as sql:
             self._check_identity(sql)
@@ -134,16 +140,19 @@ class SqlDatabase(Database):
             flags=[tuple(json.loads(row[7])) for row in rows],
         )
 
+    @override
     def template_counts(self) -> dict[str, int]:
         with self._reading() as sql:
             counts = dict(sql.rows("SELECT lead_set, COUNT(*) FROM gallery_templates GROUP BY lead_set"))
         known = [lead_set.name for lead_set in self._opened_as.lead_sets]
         return {name: int(counts[name]) for name in known if name in counts}
 
+    @override
     def record_ids(self) -> list[str]:
         with self._reading() as sql:
             return [row[0] for row in sql.rows("SELECT record_id FROM gallery_recordings ORDER BY number")]
 
+    @override
     def enrolments(
         self, *, patient_id: str | None = None, record_ids: Sequence[str] | None = None
     ) -> list[Enrolment]:
@@ -164,6 +173,7 @@ class SqlDatabase(Database):
             )
         return self._enrolments(sorted(rows, key=lambda row: int(row[0])), vectors)
 
+    @override
     def patients(self) -> dict[str, int]:
         with self._reading() as sql:
             rows = sql.rows(
@@ -171,6 +181,7 @@ class SqlDatabase(Database):
             )
         return {patient_id: int(count) for patient_id, count in rows}
 
+    @override
     def remove(self, patient_id: str, *, actor: str) -> int:
         with self._writing() as sql:
             rows = sql.rows("SELECT number FROM gallery_recordings WHERE patient_id = ?", patient_id)
@@ -179,6 +190,7 @@ class SqlDatabase(Database):
         self._finish_erasing()
         return len(removed)
 
+    @override
     def remove_before(self, date: datetime, *, actor: str) -> int:
         before = date.replace(tzinfo=None)
         with self._writing() as sql:
@@ -188,6 +200,7 @@ class SqlDatabase(Database):
         self._finish_erasing()
         return len(removed)
 
+    @override
     def put_document(
         self,
         name: str,
@@ -202,6 +215,7 @@ class SqlDatabase(Database):
             name, lambda _: value, actor=actor, action=action, subject=subject, details=details
         )
 
+    @override
     def update_document(
         self,
         name: str,
@@ -226,20 +240,24 @@ class SqlDatabase(Database):
             self._add_audit(sql, actor, action, [(subject, {"document": name, **(details or {})})])
         return value
 
+    @override
     def document(self, name: str) -> dict[str, Any] | None:
         with self._reading() as sql:
             return self._document(sql, name)
 
+    @override
     def document_names(self) -> list[str]:
         with self._reading() as sql:
             return [row[0] for row in sql.rows("SELECT name FROM gallery_documents ORDER BY name")]
 
+    @override
     def append_audit(
         self, action: str, *, actor: str, subject: str = "", details: dict[str, Any] | None = None
     ) -> None:
         with self._writing() as sql:
             self._add_audit(sql, actor, action, [(subject, details or {})])
 
+    @override
     def audit(self) -> list[AuditEntry]:
         with self._reading() as sql:
             rows = sql.rows(
@@ -255,6 +273,7 @@ class SqlDatabase(Database):
         check_chain(entries, key=self.secret("audit"), head=head, where=self.where)
         return entries
 
+    @override
     def replace_all(
         self, identity: GalleryIdentity, enrolments: Sequence[Enrolment], *, actor: str, action: str
     ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from typing_extensions import override
 
 from anylead.errors import GalleryError
 from anylead.gallery.gallery_key import GalleryKey, make_key_file, read_key_file
@@ -136,9 +137,11 @@ class SqliteDatabase(SqlDatabase):
         if problems != "ok":
             raise self._damaged(problems)
 
+    @override
     def size(self) -> int:
         return sum(file.stat().st_size for file in self._file.parent.glob(f"{FILE}*"))
 
+    @override
     def close(self) -> None:
         with self._lock:
             self._connection.close()
