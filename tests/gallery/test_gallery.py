@@ -9,6 +9,7 @@ from anylead.errors import GalleryError
 from anylead.gallery.gallery import Gallery
 from anylead.gallery.template import Enrolment, LeadSet
 from anylead.leads import STANDARD_12
+from anylead.sources.synthetic import Synthetic
 from gallery_setup import recording_of, tiny_bundle
 
 PERSONS, SESSIONS = 8, 3
@@ -291,3 +292,31 @@ def test_the_only_recording_of_a_patient_is_not_verified_by_itself(empty):
     empty.enrol([recording_of(0)])
     with pytest.raises(GalleryError, match="the only recording enrolled is this one"):
         empty.verify(recording_of(0), "patient-0")
+
+
+def test_a_gallery_of_median_beats_needs_the_bundles_preparation_only(tmp_path):
+    source = Synthetic(patients=4, sessions=2, duration_s=6.0, seed=5)
+    records = [replace(source.load(ref), patient_id=ref.patient_id) for ref in source.scan(tmp_path)]
+    with Gallery.create(tmp_path / "g", tiny_bundle(), templates="median-beat", keep_signals=True) as gallery:
+        assert gallery.enrol(records).enrolled == 8
+        templates = gallery.embed(records[0])
+        assert list(templates) == ["12", "6", "I-II", "I", "II"]
+        for name, vector in templates.items():
+            assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6), name
+        # The beat's shape is what counts: twice the voltage is the same template.
+        louder = replace(records[0], signal=2 * records[0].signal)
+        np.testing.assert_allclose(gallery.embed(louder)["12"], templates["12"], atol=0.01)
+        assert gallery.identify(records[5], top=1).matches[0].patient_id == records[5].patient_id
+        gallery.rebuild(tiny_bundle(seed=1))
+        assert gallery.identity.templates == "median-beat"
+    with Gallery.open(tmp_path / "g", tiny_bundle(seed=2)) as gallery:
+        assert gallery.info().model == "median-beat-1"
+
+
+def test_a_recording_without_a_beat_has_no_median_beat(tmp_path):
+    flat = replace(recording_of(0), signal=np.zeros_like(recording_of(0).signal))
+    with (
+        Gallery.create(tmp_path / "g", tiny_bundle(), templates="median-beat") as gallery,
+        pytest.raises(GalleryError, match="lead set"),
+    ):
+        gallery.embed(flat)

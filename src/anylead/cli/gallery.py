@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -45,6 +45,8 @@ class CreateArguments(GalleryArguments):
     """Keep prepared recordings, too: to draw them, and to change to another bundle."""
     projected: bool = False
     """Turn vectors by a secret rotation, so that a stolen gallery can be cancelled."""
+    templates: Literal["encoder", "median-beat"] = "encoder"
+    """What is compared: the vectors of the bundle's encoder, or the median beats of what it prepares."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class EnrolArguments(GalleryArguments):
     ('Person_([0-9]+)'), or a CSV file with the columns record_id and patient_id."""
     keep_signals: bool = False
     """Of a gallery made now: keep prepared recordings, too."""
+    templates: Literal["encoder", "median-beat"] = "encoder"
+    """Of a gallery made now: what is compared, as for `create`."""
     json: bool = False
     """Print JSON."""
 
@@ -212,6 +216,7 @@ def _create(given: CreateArguments) -> None:
         lead_sets=sets,
         keep_signals=given.keep_signals,
         projected=given.projected,
+        templates=given.templates,
     ) as gallery:
         names = ", ".join(one.name for one in gallery.identity.lead_sets)
         print(
@@ -234,7 +239,9 @@ def _enrol(given: EnrolArguments) -> int:
     if there:
         gallery = Gallery.open(given.gallery, given.bundle)
     else:
-        gallery = Gallery.create(given.gallery, given.bundle, keep_signals=given.keep_signals)
+        gallery = Gallery.create(
+            given.gallery, given.bundle, keep_signals=given.keep_signals, templates=given.templates
+        )
     with gallery:
         parts = [gallery.enrol_store(Store.open(store), progress=True) for store in stores]
         if paths:

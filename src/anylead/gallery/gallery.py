@@ -23,6 +23,8 @@ from anylead.gallery.calibration import Calibration, fit_calibration
 from anylead.gallery.database import Database
 from anylead.gallery.decision import Enrolled
 from anylead.gallery.embedding import embed_prepared, template_dimension, usable_lead_sets
+from anylead.gallery.median_beats import MODEL as MEDIAN_BEAT
+from anylead.gallery.median_beats import median_beat_dimension, median_beat_templates
 from anylead.gallery.misfiling import Evidence, gather_evidence
 from anylead.gallery.open_database import create_database, open_database
 from anylead.gallery.projection import Projection
@@ -37,7 +39,14 @@ from anylead.gallery.screening import screen
 from anylead.gallery.search import PatientOrder, Precision, in_precision
 from anylead.gallery.signals import pack_signal, unpack_signal
 from anylead.gallery.swap_simulation import BUDGETS, PREVALENCES, SwapStudy, study_swaps
-from anylead.gallery.template import LEAD_SETS, Enrolment, GalleryIdentity, LeadSet, TemplateTable
+from anylead.gallery.template import (
+    LEAD_SETS,
+    Enrolment,
+    GalleryIdentity,
+    LeadSet,
+    TemplateKind,
+    TemplateTable,
+)
 from anylead.gallery.transfer import export_gallery, import_gallery
 from anylead.record import Record
 from anylead.signal.recording_quality import QualityLimits, recording_quality
@@ -115,6 +124,7 @@ class Gallery(AbstractContextManager["Gallery"]):
         lead_sets: Sequence[LeadSet] = LEAD_SETS,
         keep_signals: bool = False,
         projected: bool = False,
+        templates: TemplateKind = "encoder",
     ) -> "Gallery":
         """Makes an empty gallery.
 
@@ -125,14 +135,17 @@ class Gallery(AbstractContextManager["Gallery"]):
                 know all leads of are left out.
             keep_signals: Keep prepared recordings, too: to draw them, and to change to another model.
             projected: Turn vectors by a secret rotation, so that a stolen gallery can be cancelled.
+            templates: ``median-beat`` compares the shape of beats instead of the encoder's vectors; the
+                bundle prepares the recordings then, and any with the same preparation will do.
 
         Raises:
             GalleryError: If there is a gallery already, or no lead set is left.
             BundleError: If the bundle cannot be read.
         """
         bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-        usable = usable_lead_sets(bundle, lead_sets)
-        identity = _identity(bundle, usable, keep_signals=keep_signals, projected=projected)
+        identity = _identity(
+            bundle, lead_sets, keep_signals=keep_signals, projected=projected, templates=templates
+        )
         return cls(create_database(url, identity), bundle=bundle)
 
     @classmethod
@@ -458,9 +471,13 @@ class Gallery(AbstractContextManager["Gallery"]):
                 f"{self.database.where}: {absent} of {len(enrolments)} recordings were not kept, so "
                 "another model cannot read them; create a new gallery with it and enrol the files again."
             )
-        usable = usable_lead_sets(bundle, self.identity.lead_sets)
+        old = self.identity
         identity = _identity(
-            bundle, usable, keep_signals=self.identity.keep_signals, projected=self.identity.projected
+            bundle,
+            old.lead_sets,
+            keep_signals=old.keep_signals,
+            projected=old.projected,
+            templates=old.templates,
         )
         projection = (
             Projection(self.database.secret("projection"), identity.dimension) if identity.projected else None
@@ -468,7 +485,7 @@ class Gallery(AbstractContextManager["Gallery"]):
         renewed = []
         for batch in _batches(tqdm(enrolments, desc="rebuild", unit="recording", disable=not progress)):
             records = [bundle.preparation(unpack_signal(one.signal or b"")) for one in batch]
-            templates = _turned(embed_prepared(bundle, records, usable), projection)
+            templates = _turned(_made(bundle, records, identity), projection)
             renewed += [replace(one, templates=new) for one, new in zip(batch, templates, strict=True)]
         self.database.replace_all(identity, renewed, actor=actor, action="rebuild")
         self.identity, self.bundle, self._projection = identity, bundle, projection
@@ -485,9 +502,7 @@ class Gallery(AbstractContextManager["Gallery"]):
         return self.bundle
 
     def _templates(self, prepared: Sequence[Record]) -> list[dict[str, np.ndarray]]:
-        return _turned(
-            embed_prepared(self._own_bundle(), prepared, self.identity.lead_sets), self._projection
-        )
+        return _turned(_made(self._own_bundle(), prepared, self.identity), self._projection)
 
     def _no_lead_set(self, record: Record) -> dict[str, np.ndarray]:
         raise GalleryError(
@@ -625,22 +640,47 @@ class Gallery(AbstractContextManager["Gallery"]):
 
 
 def _identity(
-    bundle: Bundle, lead_sets: tuple[LeadSet, ...], *, keep_signals: bool, projected: bool
+    bundle: Bundle,
+    lead_sets: Sequence[LeadSet],
+    *,
+    keep_signals: bool,
+    projected: bool,
+    templates: TemplateKind,
 ) -> GalleryIdentity:
+    if templates == "median-beat":
+        usable = tuple(lead_sets)
+        dimension = median_beat_dimension(usable, rate_hz=float(bundle.manifest.sampling_rate_hz))
+    else:
+        usable = usable_lead_sets(bundle, lead_sets)
+        dimension = template_dimension(bundle, usable[0])
     return GalleryIdentity(
-        model=bundle.fingerprint(),
+        model=_model(bundle, templates),
         preparation=bundle.preparation.fingerprint(),
-        dimension=template_dimension(bundle, lead_sets[0]),
-        lead_sets=lead_sets,
+        dimension=dimension,
+        lead_sets=usable,
         keep_signals=keep_signals,
         projected=projected,
+        templates=templates,
     )
+
+
+def _model(bundle: Bundle, templates: TemplateKind) -> str:
+    return MEDIAN_BEAT if templates == "median-beat" else bundle.fingerprint()
+
+
+def _made(
+    bundle: Bundle, prepared: Sequence[Record], identity: GalleryIdentity
+) -> list[dict[str, np.ndarray]]:
+    """Returns the templates of prepared recordings, before any projection."""
+    if identity.templates == "median-beat":
+        return median_beat_templates(prepared, identity.lead_sets, dimension=identity.dimension)
+    return embed_prepared(bundle, prepared, identity.lead_sets)
 
 
 def _require_same_model(identity: GalleryIdentity, bundle: Bundle, where: str) -> None:
     for what, kept, given in (
         ("preparation", identity.preparation, bundle.preparation.fingerprint()),
-        ("model", identity.model, bundle.fingerprint()),
+        ("model", identity.model, _model(bundle, identity.templates)),
     ):
         if kept != given:
             raise GalleryError(

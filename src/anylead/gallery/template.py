@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -28,12 +29,16 @@ LEAD_SETS: tuple[LeadSet, ...] = (
 """The largest first: a recording meets others through the first set that it has all leads of."""
 
 
+TemplateKind = Literal["encoder", "median-beat"]
+"""What makes vectors: the bundle's encoder, or the median beat of recordings that its steps prepared."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GalleryIdentity:
     """What every vector of a gallery was made by; vectors of others are refused."""
 
     model: str
-    """Fingerprint of the bundle (`Bundle.fingerprint`)."""
+    """Fingerprint of the bundle (`Bundle.fingerprint`), or `median_beats.MODEL`."""
     preparation: str
     """Fingerprint of its preparation steps."""
     dimension: int
@@ -44,6 +49,8 @@ class GalleryIdentity:
     """Whether prepared recordings are kept besides, to be drawn and to be embedded by another model."""
     projected: bool = False
     """Whether vectors were turned by a keyed projection, so that they can be cancelled (`projection`)."""
+    templates: TemplateKind = "encoder"
+    """What makes its vectors."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
