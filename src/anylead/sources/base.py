@@ -85,7 +85,7 @@ class Source(ABC):
         """
 
     def folders(self, root: Path) -> Sequence[Path]:
-        """Returns the folders whose files decide what `scan` finds, of a data set in `root`."""
+        """Returns what decides what `scan` finds, of a data set in `root`: folders, and single tables."""
         return [root]
 
     def part(self, ref: RecordRef) -> "Source":

@@ -93,6 +93,10 @@ class Files(Source):
             )
         return refs
 
+    def folders(self, root: Path) -> Sequence[Path]:
+        """Returns the folder, and the table where there is one."""
+        return [root] if self.labels_csv is None else [root, self.labels_csv]
+
     def _refs(
         self,
         root: Path,
