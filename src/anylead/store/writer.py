@@ -65,7 +65,7 @@ class PrepareSummary:
                 f"; the patients of {self.patients_unknown} recordings are not known, so these are split by "
                 "recording"
             )
-        return "; patients are not published, so the splits are by recording"
+        return "; the patients are not known, so the splits are by recording"
 
 
 def write_store(
