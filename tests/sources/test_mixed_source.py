@@ -145,6 +145,11 @@ def test_parts_that_cannot_be_understood_are_refused(tmp_path, text, message):
         Mixed.read(tmp_path / "parts.yaml")
 
 
+def test_a_part_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(RecordFileError, match=r"none: there is no such folder; give that of the part ward"):
+        Mixed(parts=(MixedPart(source="files", path=Path("none"), name="ward"),)).scan(tmp_path)
+
+
 def test_no_part_is_refused(tmp_path):
     with pytest.raises(
         RecordFileError, match="there are no parts; name the sources and give the folder of each"

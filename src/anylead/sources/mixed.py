@@ -125,12 +125,17 @@ class Mixed(Source):
             root: From which the paths of the parts go.
 
         Raises:
-            RecordFileError: If there is no part, or one is not as it should be.
+            RecordFileError: If there is no part, or one is not there or not as it should be.
         """
         if not self.parts:
             raise RecordFileError(
                 f"{root}: there are no parts; name the sources and give the folder of each."
             )
+        for part in self.parts:
+            if part.path is not None and not (root / part.path).is_dir():
+                raise RecordFileError(
+                    f"{root / part.path}: there is no such folder; give that of the part {part.prefix}."
+                )
         return [
             replace(ref, record_id=f"{part.prefix}/{ref.record_id}")
             for part in self.parts
