@@ -106,7 +106,10 @@ def write_store(
         FileError: If the disk refuses; what is finished stays and the same call continues there.
         ConfigError: If the splits cannot be made, or the backend is not there.
     """
-    with reached_tree(root, ignore=out) as (folder, tree), reached_target(out) as target:
+    with (
+        reached_tree(root, ignore=out, opened=source.opened_by_scan) as (folder, tree),
+        reached_target(out) as target,
+    ):
         plan = StorePlan.of(
             source,
             folder,
