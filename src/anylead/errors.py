@@ -58,3 +58,18 @@ class BundleError(FileError):
 
 class GalleryError(FileError):
     """A gallery that is absent, damaged, of another model or of a newer format, or what it cannot take."""
+
+
+def first_line(error: Exception) -> str:
+    """Returns what another library's error says first, for a sentence of ours; its kind if it is silent."""
+    return _lines(error)[0]
+
+
+def last_line(error: Exception) -> str:
+    """Returns what another library's error says last, as one does that quotes a traceback of elsewhere."""
+    return _lines(error)[-1]
+
+
+def _lines(error: Exception) -> list[str]:
+    told = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return [line.rstrip(".:")[:200] for line in told] or [type(error).__name__]

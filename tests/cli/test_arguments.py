@@ -134,6 +134,19 @@ def test_refuses_a_dotted_flag_without_a_value():
         parse(Sample, ["--encoder.layers", "--json"], prog="x")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--steps", "1", "--steps", "2"],
+        ["--steps=1", "--steps", "2"],
+        ["--learning-rate", "1", "--learning_rate", "2"],
+    ],
+)
+def test_refuses_a_flag_that_is_given_twice(words):
+    with pytest.raises(ConfigError, match=r"^--[a-z-]+ is given more than once; give it once, with all its"):
+        parse(Sample, words, prog="x")
+
+
 def test_choose_takes_the_first_word():
     assert choose(["b", "--x"], {"a": "A", "b": "B"}, prog="p") == ("b", ["--x"])
 

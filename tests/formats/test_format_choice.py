@@ -12,7 +12,7 @@ from anylead.formats import FORMATS, read
 from fake_trees import fake_ecg, write_wfdb
 
 PARTS = {"__init__", "base", "description", "table", "unpack", "wfdb_header", "wfdb_segments", "wfdb_writer"}
-PARTS |= {"channels", "clinical_xml", "decoding", "ecgdatakit_record"}
+PARTS |= {"wfdb_format16", "channels", "clinical_xml", "decoding", "ecgdatakit_record"}
 PARTS |= {"writers", "delimited_writer", "dicom_writer", "edf_writer", "parquet_writer", "sidecar", "folder"}
 """Files of the folder that are no format of their own."""
 

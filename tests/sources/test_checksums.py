@@ -90,7 +90,7 @@ def test_a_list_in_the_way_of_sha256sum_is_read_and_files_it_lacks_are_prepared(
 
 def test_where_no_patients_are_published_the_end_says_how_it_was_split(tmp_path):
     root = write_challenge_database(tmp_path / "data", "georgia", records=4)
-    told = "prepared 4, rejected 0; patients are not published, so the splits are by recording"
+    told = "prepared 4, rejected 0; the patients are not known, so the splits are by recording"
     assert write_store(Georgia(), root, tmp_path / "store", **OPTIONS).line() == told
     assert write_store(Georgia(), root, tmp_path / "store", **OPTIONS).line() == f"already {told}"
     assert not Store.open(tmp_path / "store").manifest.patients_known

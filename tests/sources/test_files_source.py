@@ -2,7 +2,9 @@
 
 import gzip
 import logging
+import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from anylead.sources.base import RecordRef
 from anylead.sources.files import Files
 from anylead.sources.wfdb_tree import find_headers, header_or_none
 from anylead.store import SplitConfig, Store, write_store
+from anylead.store.listing import listing_fingerprint
 from every_format import OF_P7, RECORDINGS, REFUSED, write_every_format
 from fake_trees import fake_ecg, write_cinc2021, write_wfdb
 
@@ -205,6 +208,21 @@ def test_a_store_in_the_folder_and_the_label_file_are_no_recordings(folder, tmp_
         (folder / "store" / name).write_text("{}")
     names = [ref.record_id for ref in Files(labels_csv=labels).scan(folder)]
     assert names == ["a2", "a10", "sub/b"]
+
+
+def test_a_folder_that_may_not_be_read_is_refused_and_not_lost(folder, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(RecordFileError, match=r"sub: the folder cannot be read \(Permission denied\); ask"):
+        Files().scan(folder)
+    with pytest.raises(RecordFileError, match=r"sub: cannot be read \(Permission denied\); ask for the"):
+        listing_fingerprint(folder)
 
 
 def test_a_folder_without_any_recording_is_refused(tmp_path):

@@ -111,9 +111,25 @@ def test_a_change_in_any_part_is_another_store(place, tmp_path):
         prepared(mixed, tmp_path, tmp_path / "s")
 
 
+def test_paths_among_the_options_go_from_the_file_and_a_changed_table_is_another_store(place, tmp_path):
+    table = place / "labels.csv"
+    table.write_text("record_id,labels,patient_id\na,426783006,p1\n")
+    (place / "told.yaml").write_text("parts: [{source: files, path: ward, labels_csv: labels.csv}]")
+    mixed = Mixed.read(place / "told.yaml")
+    _, store = prepared(mixed, place, tmp_path / "s")
+    assert dict(zip(store.column("record_id"), store.column("patient_id"), strict=True)) == {
+        "files/a": "files:p1",
+        "files/b": "files:ward/b",
+    }
+    table.write_text(table.read_text().replace("p1", "p2"))
+    with pytest.raises(StoreError, match="made with other files"):
+        prepared(mixed, place, tmp_path / "s")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("parts: [{source: files}]", "mixed: part files has no path; give the folder of its recordings"),
         ("parts: ptb-xl", "a list 'parts' is needed, each with source, path and the options"),
         ("parts: [{path: x}]", "a list 'parts' is needed"),
         ("parts: [{source: ptbxl, path: x}]", "there is no source 'ptbxl' for a part; accepted are"),
@@ -127,6 +143,11 @@ def test_parts_that_cannot_be_understood_are_refused(tmp_path, text, message):
     (tmp_path / "parts.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         Mixed.read(tmp_path / "parts.yaml")
+
+
+def test_a_part_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(RecordFileError, match=r"none: there is no such folder; give that of the part ward"):
+        Mixed(parts=(MixedPart(source="files", path=Path("none"), name="ward"),)).scan(tmp_path)
 
 
 def test_no_part_is_refused(tmp_path):

@@ -315,6 +315,7 @@ class TestPtbXlPlus:
     def test_statements_with_the_stage_of_infarctions(self, tmp_path):
         root, plus = write_ptb_xl(tmp_path / "xl", seconds=1), write_ptb_xl_plus(tmp_path / "plus")
         source = PtbXl(plus=plus)
+        assert source.folders(root) == [root, plus]  # another PTB-XL+ is another store
         found = [source.labels(ref) for ref in source.scan(root)]
         assert found[0].codes == codes("NSR")
         assert found[1].codes == codes("MI", "NSR", "OldMI")

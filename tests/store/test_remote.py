@@ -21,6 +21,7 @@ from anylead.workflows.info import info
 from anylead.workflows.prepare import PrepareConfig, prepare
 from anylead.workflows.quality import QualityConfig, quality
 from array_source import ArraySource
+from every_format import RECORDINGS, write_every_format
 from fake_trees import write_ptb_xl
 
 OPTIONS = {
@@ -108,6 +109,18 @@ def test_a_data_set_elsewhere_gives_the_store_of_a_copy(memory, ptb_xl, tmp_path
         place = str(ptb_xl) if name == "file" else address
         assert f"{place}/records100/00000/00002_lr" in told
         assert "anylead-" not in told
+
+
+def test_a_folder_of_every_format_elsewhere_gives_the_store_of_a_copy(memory, tmp_path):
+    clinic = write_every_format(tmp_path / "clinic")
+    memory.put(f"{clinic}/", "/bucket/clinic", recursive=True)
+    for name, place in (("here", clinic), ("there", "memory://bucket/clinic")):
+        write_store(SOURCES["files"](), place, tmp_path / name, **OPTIONS)
+    mine, theirs = Store.open(tmp_path / "here"), Store.open(tmp_path / "there")
+    assert set(theirs.column("record_id")) == set(RECORDINGS)
+    assert theirs.index.equals(mine.index)
+    reasons = [(tmp_path / name / "rejected.csv").read_text() for name in ("here", "there")]
+    assert reasons[1].replace("memory://bucket/clinic", str(clinic)) == reasons[0]
 
 
 def test_processes_fetch_what_their_shard_needs(ptb_xl, tmp_path):

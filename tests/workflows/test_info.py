@@ -39,6 +39,11 @@ def test_a_recording(recording):
     assert facts["standard_leads_absent"][:2] == ["II", "III"]
 
 
+def test_what_has_commas_of_its_own_is_told_apart():
+    assert lines({"leads": ["I,II", "V1"]}) == ["leads  I,II; V1"]
+    assert lines({"leads": ["I", "II"]}) == ["leads  I, II"]
+
+
 def test_a_store(synthetic_store):
     facts = info(synthetic_store)
     assert (facts["kind"], facts["source"], facts["recordings"], facts["persons"]) == (

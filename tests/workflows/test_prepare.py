@@ -47,6 +47,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
         prepare(config)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("a.zip", r"array, or of one in a zip its address zip://FOLDER::.*a\.zip\.$"), ("a.hdf5", r"array\.$")],
+)
+def test_a_file_instead_of_a_folder_is_refused(tmp_path, name, told):
+    (tmp_path / name).touch()
+    config = PrepareConfig(source=ArraySource(), path=tmp_path / name, out=tmp_path / "s")
+    with pytest.raises(ConfigError, match=f"{name} is a file; give the folder of {told}"):
+        prepare(config)
+
+
 @pytest.fixture(scope="module")
 def real_stores(real_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("real")

@@ -117,5 +117,5 @@ def require_own_steps(bundle: Bundle, store: Store) -> None:
     if store.manifest.preparation_fingerprint != bundle.preparation.fingerprint():
         raise StoreError(
             f"{store.path}: the store was prepared by other steps than this bundle's; "
-            "prepare it again with the bundle's steps."
+            "prepare it again with --bundle, naming this one."
         )

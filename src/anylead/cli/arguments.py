@@ -35,12 +35,13 @@ def parse(cls: type[T], argv: Sequence[str], *, prog: str) -> tuple[T, dict[str,
         flag: the verb's configuration says whether it knows them. Later wins: recipe, then flags.
 
     Raises:
-        ConfigError: If the recipe cannot be read, or a dotted flag has no value.
+        ConfigError: If the recipe cannot be read, a dotted flag has no value, or a flag is given twice.
         SystemExit: With 2 if tyro refuses the arguments, with 0 after ``--help``.
     """
     argv, recipe = _split_recipe(list(argv)) if _has(cls, "recipe") else (list(argv), None)
     flags, nested = _from_recipe(cls, recipe) if recipe else ([], {})
     typed, dotted = _split_dotted(argv)
+    _require_once(typed)
     merge(nested, dotted)
     tokens = [*flags, *_spell_out_flags(cls, typed)]
     arguments = tyro.cli(cls, args=tokens, prog=prog, config=(tyro.conf.FlagConversionOff,))
@@ -182,6 +183,14 @@ def _split_dotted(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         parsed = [_scalar(item) for item in values]
         _put(nested, name[2:].replace("-", "_").split("."), parsed[0] if len(parsed) == 1 else parsed)
     return rest, nested
+
+
+def _require_once(words: Sequence[str]) -> None:
+    """Refuses ``--store A --store B``, of which B alone would be taken."""
+    names = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f"{twice} is given more than once; give it once, with all its values behind it.")
 
 
 def _put(nested: dict[str, Any], path: Sequence[str], value: Any) -> None:

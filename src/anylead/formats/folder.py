@@ -38,6 +38,9 @@ def look_through(folder: Path, *, ignore: Path | None = None) -> Folder:
     Args:
         folder: Where the recordings are.
         ignore: A folder below it that does not count.
+
+    Raises:
+        RecordFileError: If a folder may not be read, whose recordings would be lost without a word.
     """
     found = sorted(_files(folder, None if ignore is None else os.path.realpath(ignore)), key=_by_parts)
     headers: dict[str, WfdbHeader | None] = {}
@@ -60,13 +63,20 @@ def _by_parts(path: str) -> str:
 
 
 def _files(folder: Path, ignored: str | None) -> Iterator[str]:
-    for name, folders, files in os.walk(folder):
+    for name, folders, files in os.walk(folder, onerror=_refuse):
         if _OF_A_STORE.intersection(files) or os.path.realpath(name) == ignored:
             folders.clear()
             continue
         folders[:] = [one for one in folders if not one.startswith(".")]
         places = (os.path.join(name, one) for one in files if not one.startswith("."))
         yield from filter(os.path.isfile, places)
+
+
+def _refuse(error: OSError) -> None:
+    raise RecordFileError(
+        f"{error.filename}: the folder cannot be read ({error.strerror or error}); ask for the right to read "
+        "it, or move it out of the folder that was given."
+    ) from error
 
 
 def _header(path: Path) -> WfdbHeader | None:

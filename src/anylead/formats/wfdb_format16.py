@@ -59,7 +59,8 @@ def read_format_16(
     # In the package's order of operations, so that the results are equal to the last bit.
     signal = np.ascontiguousarray(counts, dtype=np.float64)
     signal -= np.array(baseline, dtype=np.float64)[:, None]
-    signal /= np.array(gain, dtype=np.float64)[:, None]
+    with np.errstate(over="ignore"):  # of a gain beyond all numbers nothing is left
+        signal /= np.array(gain, dtype=np.float64)[:, None]
     if stored.size and stored.min() == MISSING:
         signal[counts == MISSING] = np.nan
     return signal

@@ -75,6 +75,8 @@ class Source(ABC):
     labelled: ClassVar[bool]
     facts: ClassVar[Facts] = Facts()
     """Size, leads, rate, download and how the layout is known."""
+    opened_by_scan: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of signal files that `scan` opens nevertheless, to list the recordings in them."""
 
     @abstractmethod
     def scan(self, root: Path) -> Sequence[RecordRef]:
@@ -85,7 +87,7 @@ class Source(ABC):
         """
 
     def folders(self, root: Path) -> Sequence[Path]:
-        """Returns the folders whose files decide what `scan` finds, of a data set in `root`."""
+        """Returns what decides what `scan` finds, of a data set in `root`: folders, and single tables."""
         return [root]
 
     def part(self, ref: RecordRef) -> "Source":

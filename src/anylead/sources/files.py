@@ -47,6 +47,7 @@ class Files(Source):
     citation: ClassVar[str] = "Unknown to anylead: that of the recordings."
     patient_ids: ClassVar[Literal["known", "unknown"]] = "unknown"
     labelled: ClassVar[bool] = False
+    opened_by_scan: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
 
     labels_csv: Path | None = None
     """A CSV with the columns ``record_id``, ``labels`` (SNOMED CT codes separated by ``;`` or ``|``) and,
@@ -86,12 +87,16 @@ class Files(Source):
         if others:
             _log.warning(
                 "%s: %d of %d files are not recordings, such as %s",
-                root,
+                root.name or root,
                 len(others),
                 len(paths),
                 os.path.basename(others[0]),
             )
         return refs
+
+    def folders(self, root: Path) -> Sequence[Path]:
+        """Returns the folder, and the table where there is one."""
+        return [root] if self.labels_csv is None else [root, self.labels_csv]
 
     def _refs(
         self,

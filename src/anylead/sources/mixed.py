@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 import anylead.sources
 from anylead.config import from_plain, read_yaml
@@ -12,6 +12,7 @@ from anylead.errors import ConfigError, RecordFileError
 from anylead.record import Record
 from anylead.sources.base import Labels, RecordRef, Source
 from anylead.sources.checksums import scan_checked
+from anylead.sources.synthetic import Synthetic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class MixedPart:
         """Returns the data set.
 
         Raises:
-            ConfigError: If there is no such source, or it has no such option.
+            ConfigError: If there is no such source, it has no such option, or it needs a folder.
         """
         known = anylead.sources.SOURCES  # this file is one of them, so the names come late
         allowed = sorted(set(known) - {Mixed.name})
@@ -44,7 +45,10 @@ class MixedPart:
             raise ConfigError(
                 f"mixed: there is no source {self.source!r} for a part; accepted are {', '.join(allowed)}."
             )
-        return from_plain(known[self.source], dict(self.options), where=f"mixed: part {self.prefix}")
+        made = from_plain(known[self.source], dict(self.options), where=f"mixed: part {self.prefix}")
+        if self.path is None and not isinstance(made, Synthetic):
+            raise ConfigError(f"mixed: part {self.prefix} has no path; give the folder of its recordings.")
+        return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ class Mixed(Source):
     name alike, such as parts of one family or two folders of files, is one person.
 
     Raises:
-        ConfigError: If a part has no such source or option, or two have one name.
+        ConfigError: If a part has no such source or option, needs a folder, or two have one name.
     """
 
     name: ClassVar[str] = "mixed"
@@ -89,6 +93,8 @@ class Mixed(Source):
     def read(cls, path: Path) -> "Mixed":
         """Reads the parts from a YAML file: ``parts``, a list of ``source``, ``path``, ``name`` and options.
 
+        Paths among the options go from its folder, too.
+
         Raises:
             ConfigError: If the file cannot be read, or a part cannot be understood.
         """
@@ -105,7 +111,7 @@ class Mixed(Source):
             {
                 "parts": [
                     {key: one[key] for key in own if key in one}
-                    | {"options": {key: value for key, value in one.items() if key not in own}}
+                    | {"options": _options(one, own, path.parent)}
                     for one in listed
                 ]
             },
@@ -119,12 +125,17 @@ class Mixed(Source):
             root: From which the paths of the parts go.
 
         Raises:
-            RecordFileError: If there is no part, or one is not as it should be.
+            RecordFileError: If there is no part, or one is not there or not as it should be.
         """
         if not self.parts:
             raise RecordFileError(
                 f"{root}: there are no parts; name the sources and give the folder of each."
             )
+        for part in self.parts:
+            if part.path is not None and not (root / part.path).is_dir():
+                raise RecordFileError(
+                    f"{root / part.path}: there is no such folder; give that of the part {part.prefix}."
+                )
         return [
             replace(ref, record_id=f"{part.prefix}/{ref.record_id}")
             for part in self.parts
@@ -132,8 +143,13 @@ class Mixed(Source):
         ]
 
     def folders(self, root: Path) -> Sequence[Path]:
-        """Returns the folders of the parts that have one."""
-        return [root / part.path for part in self.parts if part.path is not None]
+        """Returns those of the parts that have a folder."""
+        return [
+            place
+            for part in self.parts
+            if part.path is not None
+            for place in self._sources[part.prefix].folders(root / part.path)
+        ]
 
     def part(self, ref: RecordRef) -> Source:
         """Returns the data set of a recording."""
@@ -155,6 +171,18 @@ class Mixed(Source):
     @cached_property
     def _sources(self) -> dict[str, Source]:
         return {part.prefix: part.make() for part in self.parts}
+
+
+def _options(given: Mapping[str, Any], own: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Returns the options of a part's source; where one is a path, it goes from the folder."""
+    source = anylead.sources.SOURCES.get(given["source"])
+    hints = get_type_hints(source) if source else {}
+    paths = {name for name, hint in hints.items() if Path in get_args(hint)}
+    return {
+        name: str(folder / value) if name in paths and isinstance(value, str) else value
+        for name, value in given.items()
+        if name not in own
+    }
 
 
 def _inner(ref: RecordRef) -> RecordRef:

@@ -136,6 +136,10 @@ class PtbXl(Source):
             )
         return sorted(refs, key=lambda ref: int(ref.record_id))
 
+    def folders(self, root: Path) -> Sequence[Path]:
+        """Returns the folder, and that of PTB-XL+ where it is given."""
+        return [root] if self.plus is None else [root, self.plus]
+
     def load(self, ref: RecordRef) -> Record:
         """Reads one recording; see `Source.load`."""
         return load_wfdb(ref)

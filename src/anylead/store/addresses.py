@@ -8,7 +8,7 @@ from typing import Any
 
 import fsspec
 
-from anylead.errors import AnyleadError, ConfigError, FileError
+from anylead.errors import AnyleadError, ConfigError, FileError, first_line
 
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+]+::)*(?P<protocol>[a-z][a-z0-9+]+):/")
 _START = re.compile(r"(?P<before>^|::)(?P<protocol>[a-z][a-z0-9+]+):/+")
@@ -70,16 +70,16 @@ def reaching(address: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise ConfigError(
-            f"{address}: a package for such addresses is missing ({_line(error)}); install it, or give a "
-            "folder of this machine."
+            f"{address}: a package for such addresses is missing ({first_line(error)}); install it, or give "
+            "a folder of this machine."
         ) from error
     except FileNotFoundError as error:
         raise FileError(
-            f"{address}: there is no such bucket, folder or file ({_line(error)}); check the address."
+            f"{address}: there is no such bucket, folder or file ({first_line(error)}); check the address."
         ) from error
     except Exception as error:  # every file system has kinds of its own
         raise FileError(
-            f"{address}: could not be reached ({_line(error)}); check the address and your rights, "
+            f"{address}: could not be reached ({first_line(error)}); check the address and your rights, "
             "and run the command again."
         ) from error
 
@@ -96,8 +96,3 @@ def told_as(names: Mapping[Path, str]) -> Iterator[None]:
         if told == str(error):
             raise
         raise type(error)(told) from error
-
-
-def _line(error: Exception) -> str:
-    told = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return told[0].rstrip(".:")[:200] if told else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import joblib
 
-from anylead.errors import AnyleadError, ConfigError, StoreError
+from anylead.errors import AnyleadError, ConfigError, StoreError, last_line
 
 Backend = Literal["loky", "ray", "dask"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -59,14 +59,9 @@ def _as_ours(error: Exception, backend: Backend) -> AnyleadError:
     if isinstance(ours, AnyleadError):
         return ours
     return StoreError(
-        f"prepare: a process of {backend.capitalize()} failed ({_line(error)}); what is finished stays, "
+        f"prepare: a process of {backend.capitalize()} failed ({last_line(error)}); what is finished stays, "
         "and the same command continues there."
     )
-
-
-def _line(error: Exception) -> str:
-    told = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return told[-1].rstrip(".:")[:200] if told else type(error).__name__
 
 
 def _workers(backend: Backend, jobs: int) -> AbstractContextManager[None]:
@@ -87,14 +82,8 @@ def _ray(jobs: int) -> Iterator[None]:
         ) from error
     ours = not ray.is_initialized()
     if ours:
-        made = RAY_ADDRESS not in os.environ
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if made:
-            # Ray would report the use of a cluster to its makers.
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            places = jobs if jobs > 0 else os.cpu_count() or 1
-            options |= {"address": "local", "num_cpus": places, "include_dashboard": False}
-        _start(lambda: ray.init(**options), "Ray", RAY_ADDRESS, made=made)
+        options = ray_options(jobs if jobs > 0 else os.cpu_count() or 1)
+        _start(lambda: ray.init(**options), "Ray", RAY_ADDRESS, made=RAY_ADDRESS not in os.environ)
     try:
         _check_places(int(ray.cluster_resources().get("CPU", 0)), jobs)
         adapter.register_ray()
@@ -102,6 +91,22 @@ def _ray(jobs: int) -> Iterator[None]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def ray_options(places: int) -> dict[str, Any]:
+    """Returns what ``ray.init`` is told: to make a cluster here, unless `RAY_ADDRESS` names one.
+
+    Args:
+        places: Processes that one made here has room for.
+    """
+    # What Ray says in many lines is said here in few, unless somebody is looking for a fault.
+    aloud = bool(os.environ.get("ANYLEAD_DEBUG"))
+    options = {"log_to_driver": aloud, "logging_level": logging.INFO if aloud else logging.ERROR}
+    if RAY_ADDRESS in os.environ:
+        return options
+    # Ray would report the use of a cluster to its makers.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return options | {"address": "local", "num_cpus": places, "include_dashboard": False}
 
 
 @contextmanager
@@ -134,8 +139,8 @@ def _start(begin: Callable[[], Any], name: str, variable: str, *, made: bool) ->
         return begin()
     except Exception as error:  # of many kinds, from files and sockets to the cluster's own
         raise ConfigError(
-            f"prepare: {name} could not be {'started' if made else 'reached'} ({_line(error)}); mend that, "
-            f"{'name a cluster in' if made else 'unset'} {variable}, or use the backend loky."
+            f"prepare: {name} could not be {'started' if made else 'reached'} ({last_line(error)}); mend "
+            f"that, {'name a cluster in' if made else 'unset'} {variable}, or use the backend loky."
         ) from error
 
 

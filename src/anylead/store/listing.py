@@ -1,9 +1,11 @@
-"""What lies below a folder, as a fingerprint."""
+"""What lies below a folder, or in a table, as a fingerprint."""
 
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from anylead.errors import RecordFileError
 
 
 def listing_fingerprint(root: Path | None, *, ignore: Path | None = None) -> str:
@@ -13,14 +15,25 @@ def listing_fingerprint(root: Path | None, *, ignore: Path | None = None) -> str
     file's size is not seen. Hidden files and folders don't count.
 
     Args:
-        root: The folder; None, or one that does not exist, has no files.
+        root: The folder; None, or one that does not exist, has no files. Of a file, its content counts.
         ignore: A folder below it that does not count.
+
+    Raises:
+        RecordFileError: If a folder or the file may not be read.
     """
     digest = hashlib.sha256()
-    if root is not None:
-        ignored = None if ignore is None else os.path.realpath(ignore)
-        for name, size in _files(os.path.realpath(root), "", ignored):
-            digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
+    try:
+        if root is not None and root.is_file():
+            digest.update(root.read_bytes())
+        elif root is not None:
+            ignored = None if ignore is None else os.path.realpath(ignore)
+            for name, size in _files(os.path.realpath(root), "", ignored):
+                digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise RecordFileError(
+            f"{error.filename or root}: cannot be read ({error.strerror or error}); ask for the right to "
+            "read it, or move it out of the data set."
+        ) from error
     return digest.hexdigest()[:16]
 
 

@@ -18,7 +18,7 @@ from anylead.sources.wfdb_tree import header_or_none
 from anylead.store.addresses import locate, open_address, reaching, told_as
 
 SIGNALS = (".dat", ".mat", ".xyz", ".h5", ".hdf5")
-"""Suffixes of files that no scan opens; of WFDB and of HDF5."""
+"""Suffixes of files that scans do not open, but for those of `Source.opened_by_scan`; of WFDB and of HDF5."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +59,16 @@ class RemoteTree:
     """Path without suffix -> names of files."""
 
     def files_of(self, refs: Sequence[RecordRef]) -> RemoteFiles:
-        """Returns what reading some recordings needs: files of their name, and those their headers name."""
+        """Returns what reading recordings needs: files of their name, sidecars, and what headers name."""
         found: dict[str, None] = {}
         for ref in refs:
             found |= dict.fromkeys(self._files(ref.path.relative_to(self.folder).as_posix()))
         return RemoteFiles(address=self.address, scanned=self.folder, names=tuple(found))
 
     def _files(self, record: str, *, segments: bool = True) -> list[str]:
-        found = [*self._named(record), *self.stems.get(record, ())]
+        if not self._named(record):
+            record = record.partition("::")[0]  # one of several recordings of a file
+        found = [*self._named(record), *self._sidecars(record), *self.stems.get(record, ())]
         header = header_or_none(self.folder / f"{record}.hea") if f"{record}.hea" in found else None
         if header is not None:
             beside = PurePosixPath(record).parent
@@ -76,19 +78,25 @@ class RemoteTree:
                 found += self._files((beside / part).as_posix(), segments=False)
         return found
 
+    def _sidecars(self, name: str) -> list[str]:
+        """Returns those of a file or of what is packed in it: ``x.json`` of ``x.csv`` and of ``x.csv.gz``."""
+        outer = PurePosixPath(name).with_suffix("")
+        return [found for stem in (outer, outer.with_suffix("")) for found in self._named(f"{stem}.json")]
+
     def _named(self, name: str) -> list[str]:
         return [name] if name in self.stems.get(PurePosixPath(name).with_suffix("").as_posix(), ()) else []
 
 
 @contextmanager
 def reached_tree(
-    root: Path | str | None, *, ignore: Path | str
+    root: Path | str | None, *, ignore: Path | str, opened: Sequence[str] = ()
 ) -> Iterator[tuple[Path | None, RemoteTree | None]]:
     """Yields the folder to scan for a data set, and the data set where it is elsewhere.
 
     Args:
         root: Folder or address of the data set; None for a source without files.
         ignore: Folder or address that does not count where it is below it.
+        opened: As `Source.opened_by_scan`.
 
     Raises:
         ConfigError: If a package is missing that reads such addresses.
@@ -102,20 +110,21 @@ def reached_tree(
     with tempfile.TemporaryDirectory(prefix="anylead-") as made:
         folder = Path(made).resolve() / _name(place)
         with told_as({folder: place}):
-            yield folder, _mirror(place, folder, ignore)
+            signals = tuple(suffix for suffix in SIGNALS if suffix not in opened)
+            yield folder, _mirror(place, folder, ignore, signals)
 
 
-def _mirror(address: str, folder: Path, ignore: Path | str) -> RemoteTree:
+def _mirror(address: str, folder: Path, ignore: Path | str, signals: tuple[str, ...]) -> RemoteTree:
     sizes = _list(address, ignore)
     folder.mkdir(parents=True)
     stems: dict[str, list[str]] = {}
     for name, size in sizes.items():
         stems.setdefault(PurePosixPath(name).with_suffix("").as_posix(), []).append(name)
-        if name.endswith(SIGNALS):
+        if name.endswith(signals):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).touch()
             os.truncate(folder / name, size)
-    _fetch(address, [name for name in sizes if not name.endswith(SIGNALS)], folder)
+    _fetch(address, [name for name in sizes if not name.endswith(signals)], folder)
     return RemoteTree(address=address, folder=folder, stems=stems)
 
 

@@ -65,7 +65,7 @@ class PrepareSummary:
                 f"; the patients of {self.patients_unknown} recordings are not known, so these are split by "
                 "recording"
             )
-        return "; patients are not published, so the splits are by recording"
+        return "; the patients are not known, so the splits are by recording"
 
 
 def write_store(
@@ -106,7 +106,10 @@ def write_store(
         FileError: If the disk refuses; what is finished stays and the same call continues there.
         ConfigError: If the splits cannot be made, or the backend is not there.
     """
-    with reached_tree(root, ignore=out) as (folder, tree), reached_target(out) as target:
+    with (
+        reached_tree(root, ignore=out, opened=source.opened_by_scan) as (folder, tree),
+        reached_target(out) as target,
+    ):
         plan = StorePlan.of(
             source,
             folder,

@@ -226,7 +226,8 @@ def _text(value: Any) -> str:
         inside = ", ".join(f"{k} {v}" for k, v in value.items()) if flat else json.dumps(value, default=str)
         return _shortened(inside)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return _shortened(", ".join(map(str, value)))
+        items = list(map(str, value))
+        return _shortened(("; " if any("," in item for item in items) else ", ").join(items))
     return str(value)
 
 

@@ -39,7 +39,7 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     """Prepares a store, continues one that was interrupted, or finds that it is there already.
 
     Raises:
-        ConfigError: If the folder of the data set is not given or the number of jobs is 0.
+        ConfigError: If the folder of the data set is not given or is none, or the number of jobs is 0.
         StoreError: If `out` holds something else, nothing was found, or everything was rejected.
         FileError: If the disk refuses.
     """
@@ -53,6 +53,9 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     place = None if config.path is None else locate(config.path)
     if isinstance(place, Path) and not place.exists():
         raise ConfigError(f"prepare: {config.path} does not exist; give the folder of {config.source.name}.")
+    if isinstance(place, Path) and not place.is_dir():
+        packed = f", or of one in a zip its address zip://FOLDER::{place}" if place.suffix == ".zip" else ""
+        raise ConfigError(f"prepare: {place} is a file; give the folder of {config.source.name}{packed}.")
     path, out = config.path, config.out
     if config.backend != "loky":
         # The current folder of a cluster's process is another.

@@ -20,8 +20,9 @@ from anylead.config import to_plain
 from anylead.engine import stop_on_signals
 from anylead.engine.distributed import TIMEOUT
 from anylead.engine.run_log import FILE_NAME
-from anylead.errors import AnyleadError, ConfigError, FileError, TrainingError
+from anylead.errors import AnyleadError, ConfigError, FileError, TrainingError, first_line
 from anylead.store.addresses import absolute
+from anylead.store.backends import RAY_ADDRESS, ray_options
 from anylead.workflows.pretrain import (
     BUNDLE,
     FED,
@@ -122,24 +123,13 @@ def cluster(workers: int) -> Iterator[bool]:
     if ray.is_initialized():
         yield False
         return
-    made = "RAY_ADDRESS" not in os.environ
-    # What Ray says in many lines is said here in few, unless somebody is looking for a fault.
-    aloud = bool(os.environ.get("ANYLEAD_DEBUG"))
-    options: dict[str, Any] = {
-        "log_to_driver": aloud,
-        "logging_level": logging.INFO if aloud else logging.ERROR,
-    }
-    if made:
-        # Ray would report the use of a cluster to its makers.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        cpus = max(workers, os.cpu_count() or 1)
-        options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    made = RAY_ADDRESS not in os.environ
     try:
-        ray.init(**options)
+        ray.init(**ray_options(max(workers, os.cpu_count() or 1)))
     except Exception as error:  # of many kinds, from files and sockets to Ray's own
         raise TrainingError(
-            f"pretrain: Ray could not be {'started' if made else 'reached'} ({_line(error)}); mend that, "
-            f"{'or name a cluster in' if made else 'unset'} RAY_ADDRESS, or use torchrun."
+            f"pretrain: Ray could not be {'started' if made else 'reached'} ({first_line(error)}); mend "
+            f"that, {'or name a cluster in' if made else 'unset'} {RAY_ADDRESS}, or use torchrun."
         ) from error
     try:
         yield made
@@ -275,14 +265,9 @@ def _as_ours(error: Exception) -> AnyleadError:
     if ours:
         return ours[0]
     return TrainingError(
-        f"pretrain: a worker of Ray failed ({_line(failures[0] if failures else error)}); "
+        f"pretrain: a worker of Ray failed ({first_line(failures[0] if failures else error)}); "
         "the same command goes on from the last checkpoint."
     )
-
-
-def _line(error: Exception) -> str:
-    told = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return told[0].rstrip(".:")[:200] if told else type(error).__name__
 
 
 class _Said(logging.FileHandler):
