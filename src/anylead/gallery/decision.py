@@ -132,6 +132,11 @@ def verify(
         threshold = calibration.threshold(lead_set, false_acceptance)
         accepted = None if threshold is None else own.similarity >= threshold.value
         notes += _calibration_notes(calibration, lead_set, threshold, false_acceptance)
+        if accepted is False and probability.value > 0.5:
+            notes.append(
+                "It is less alike than is asked for; what makes the patient probable is the prior, "
+                f"{prior:g}, not the recording."
+            )
     else:
         notes.append(_NEITHER)
     return Verification(
@@ -271,7 +276,7 @@ def _quality_notes(probe: Enrolment) -> list[str]:
 def _calibration_notes(
     calibration: Calibration, lead_set: str, threshold: Threshold | None, false_acceptance: float
 ) -> list[str]:
-    notes = [note for note in calibration.notes if f"ead set {lead_set}" in note or "ead set " not in note]
+    notes = [note for note in calibration.notes if note.startswith(f"Lead set {lead_set}:")]
     if threshold is None:
         notes.append(f"No threshold is kept for a false acceptance rate of {false_acceptance:g}.")
     elif threshold.note:

@@ -255,8 +255,10 @@ def _duplicate(
     """Returns the case, led by the recording that fits its patient less."""
     places = [where.get(table.record_ids[row]) for row in (first, second)]
     probability = None
-    if places[0] is not None and places[1] is not None:
-        odds = [one[0].log_odds_draws(np.array([one[1]]))[:, 0] for one in places if one is not None]
+    known = [one for one in places if one is not None]
+    # Without others of either patient nothing says which of the two is filed wrongly.
+    if len(known) == 2 and any(one.has_own[place] for one, place in known):
+        odds = [one[0].log_odds_draws(np.array([one[1]]))[:, 0] for one in known]
         apart = odds[0] - odds[1]
         if apart[0] < 0.0:
             first, second, apart = second, first, -apart
