@@ -179,7 +179,7 @@ def _match(
     return Match(
         patient_id=table.patient_ids[row],
         record_id=table.record_ids[row],
-        similarity=float(similarity[row]),
+        similarity=min(float(similarity[row]), 1.0),  # rounding can exceed it
         probability=None,
         recorded_at=recorded_at,
         days_apart=None if np.isnan(days) else days,
