@@ -223,11 +223,11 @@ def test_a_gallery_without_signals_cannot_be_rebuilt(empty):
 def test_misuse_is_answered_with_a_sentence(filled, bundle, tmp_path):
     with pytest.raises(GalleryError, match="patient nobody's: not enrolled in this gallery"):
         filled.verify(recording_of(0), "nobody's")
-    with pytest.raises(GalleryError, match="0 patients were asked for"):
+    with pytest.raises(ConfigError, match="0 patients were asked for"):
         filled.identify(recording_of(0), top=0)
-    with pytest.raises(GalleryError, match=r"prior: got 1\.5; give a number between 0 and 1"):
+    with pytest.raises(ConfigError, match=r"prior: got 1\.5; give a number between 0 and 1"):
         filled.identify(recording_of(0), known_prior=1.5)
-    with pytest.raises(GalleryError, match="false acceptance rate: got 0"):
+    with pytest.raises(ConfigError, match="false acceptance rate: got 0"):
         filled.verify(recording_of(0), "patient-0", false_acceptance=0.0)
     with pytest.raises(ConfigError, match="review: got 'maybe'; accepted are accept, reject, unsure"):
         filled.review("case", "maybe", actor="me")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError
 from anylead.gallery.calibration import Calibration, fit_calibration
 from anylead.gallery.misfiling import gather_evidence, log_mean_by_group
 from anylead.gallery.neighbours import strangers_alike
@@ -155,7 +155,7 @@ def test_a_case_keeps_its_id_whichever_leads() -> None:
 
 @pytest.mark.parametrize("given", [{"prevalence": 0.0}, {"prevalence": 1.0}, {"budget": 0}])
 def test_what_cannot_be_asked_is_refused(gallery: TemplateTable, given: dict[str, float]) -> None:
-    with pytest.raises(GalleryError, match="give a share between 0 and 1 and at least one case"):
+    with pytest.raises(ConfigError, match="give a share between 0 and 1 and at least one case"):
         screen({"12": gallery}, Calibration(), **given)  # type: ignore[arg-type]
 
 

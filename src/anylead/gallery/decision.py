@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError, GalleryError
 from anylead.gallery.calibration import Calibration
 from anylead.gallery.fusion import identification_posterior, mean_likelihood_ratio, verification_posterior
 from anylead.gallery.results import Identification, Interval, Match, Verification
@@ -48,10 +48,10 @@ def identify(
     calibration, ``undecided``.
 
     Raises:
-        GalleryError: If fewer than one patient is asked for, or the rate or the prior is none.
+        ConfigError: If fewer than one patient is asked for, or the rate or the prior is none.
     """
     if top < 1:
-        raise GalleryError(f"identify: {top} patients were asked for; ask for at least one.")
+        raise ConfigError(f"identify: {top} patients were asked for; ask for at least one.")
     _require_share(false_acceptance, "false acceptance rate")
     _require_share(known_prior, "prior")
     similarity = similarities(probe.templates[lead_set], enrolled.vectors)
@@ -104,7 +104,8 @@ def verify(
     Enrolled recordings with the same samples are left out: that one is filed under a patient proves nothing.
 
     Raises:
-        GalleryError: If nothing is left to compare with, or the rate or the prior is none.
+        ConfigError: If the rate or the prior is none.
+        GalleryError: If nothing is left to compare with.
     """
     _require_share(false_acceptance, "false acceptance rate")
     _require_share(prior, "prior")
@@ -166,7 +167,7 @@ def genuine_persons(calibration: Calibration | None, lead_sets: Sequence[LeadSet
 
 def _require_share(value: float, what: str) -> None:
     if not 0.0 < value < 1.0:
-        raise GalleryError(f"{what}: got {value:g}; give a number between 0 and 1.")
+        raise ConfigError(f"{what}: got {value:g}; give a number between 0 and 1.")
 
 
 def _match(

@@ -243,7 +243,8 @@ class Gallery(AbstractContextManager["Gallery"]):
             false_acceptance: Share of recordings of strangers that may be taken for somebody enrolled.
 
         Raises:
-            GalleryError: As `embed`; or if the numbers are not those of probabilities and places.
+            ConfigError: If the numbers are not those of probabilities and places.
+            GalleryError: As `embed`.
         """
         probe = self._probe(record)
         lead_set = next(iter(probe.templates))
@@ -318,7 +319,7 @@ class Gallery(AbstractContextManager["Gallery"]):
             The suspects, the most worth a look first, with what was said of them so far.
 
         Raises:
-            GalleryError: If the prevalence is not between 0 and 1, or the budget below 1.
+            ConfigError: If the prevalence is not between 0 and 1, or the budget below 1.
         """
         found = self._compared(progress=progress)
         worklist = screen(
