@@ -108,7 +108,7 @@ def worklist() -> dict[str, Any]:
             {"prevalence": 0.0005, "budget": 50, "sensitivity": interval(0.83), "bounded": True,
              "precision": interval(0.06, 0.02), "false_alerts": {"value": 48.1, "low": 40.0, "high": 49.9}}
         ],
-        "expected_false_alerts": {"value": 3.4, "low": 2.1, "high": 5.0},
+        "expected_false_alerts": {"value": 2.1, "low": 1.25, "high": 2.75},
         "notes": [],
     }  # fmt: skip
 

@@ -110,7 +110,7 @@ def test_info_says_what_is_there(gallery, capsys):
 def test_screening_writes_a_table_and_a_page(gallery, tmp_path, capsys):
     code, out, _ = call(capsys, "gallery", "screen", "--gallery", gallery, "--out", tmp_path / "list")
     assert code == 0
-    assert "cases;" in out
+    assert "cases: " in out
     assert (tmp_path / "list" / "worklist.html").read_text().startswith("<!DOCTYPE html>")
     assert (tmp_path / "list" / "worklist.csv").read_text().startswith("place,case_id,kind")
 
@@ -172,8 +172,25 @@ def test_create_calibrate_and_review(tree, gallery, capsys, tmp_path):
     code, _, err = call(
         capsys, "gallery", "review", "x", "--verdict", "maybe", "--reviewer", "me", "--gallery", gallery
     )
-    assert code == 1
+    assert code == 2
     assert "got 'maybe'; accepted are accept, reject, unsure" in err
+
+
+def test_a_folder_full_of_other_files_is_told_in_a_line_a_reason(tree, capsys, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    write(folder, "good", recording_of(1))
+    for number in range(30):
+        (folder / f"scan{number:02d}.pdf").write_bytes(b"%PDF-1.7 nothing")
+    common = ("--gallery", tmp_path / "g", "--bundle", tree / "bundle", "--patient-from", "(mixed)")
+    code, out, _ = call(capsys, "gallery", "enrol", folder, *common)
+    assert code == 1
+    assert len(out.splitlines()) == 2
+    assert out.count("scan00.pdf") == 1
+    assert "scan04.pdf and 25 more (--json names all): the content is of no known format" in out
+    assert out.endswith("1 recordings enrolled, 0 were there already, 30 failed\n")
+    code, out, _ = call(capsys, "gallery", "enrol", folder, *common, "--json")
+    assert len(json.loads(out)["failed"]) == 30
 
 
 def test_keys_are_made_listed_and_revoked(gallery, capsys):
@@ -186,7 +203,7 @@ def test_keys_are_made_listed_and_revoked(gallery, capsys):
     assert call(capsys, "keys", "revoke", "ward-3", "--gallery", gallery)[0] == 0
     assert "revoked" in call(capsys, "keys", "list", "--gallery", gallery)[1]
     code, _, err = call(capsys, "keys", "make", "x", "--roles", "king", "--gallery", gallery)
-    assert code == 1
+    assert code == 2
     assert "roles" in err
 
 
@@ -268,6 +285,7 @@ def test_a_worklist_is_escaped_drawn_and_harmless_in_a_spreadsheet(tree, gallery
     assert text.count("<svg") == 3
     assert "Fits somebody else." in text
     assert "≤ 0.5 [0.25, 0.75]" in text
+    assert "Case 1: Person_01/s0" in text
     with (tmp_path / "worklist.csv").open(newline="") as file:
         row = next(csv.DictReader(file))
     assert row["patient_id"] == "'=cmd()"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError, GalleryError
 from anylead.gallery.api_keys import ApiKeys
 from anylead.gallery.open_database import create_database
 from gallery_rows import identity
@@ -80,7 +80,7 @@ def test_a_key_of_another_gallery_is_refused_even_where_its_hash_was_copied(data
     ],
 )
 def test_names_and_roles_that_are_refused(database, name, roles, message):
-    with pytest.raises(GalleryError, match=message):
+    with pytest.raises(ConfigError, match=message):
         ApiKeys(database).make(name, roles)
 
 

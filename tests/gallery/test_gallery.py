@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError, GalleryError
 from anylead.gallery.gallery import Gallery
 from anylead.gallery.template import Enrolment, LeadSet
 from anylead.leads import STANDARD_12
@@ -224,13 +224,13 @@ def test_a_gallery_without_signals_cannot_be_rebuilt(empty):
 def test_misuse_is_answered_with_a_sentence(filled, bundle, tmp_path):
     with pytest.raises(GalleryError, match="patient nobody's: not enrolled in this gallery"):
         filled.verify(recording_of(0), "nobody's")
-    with pytest.raises(GalleryError, match="0 patients were asked for"):
+    with pytest.raises(ConfigError, match="0 patients were asked for"):
         filled.identify(recording_of(0), top=0)
-    with pytest.raises(GalleryError, match=r"prior: got 1\.5; give a number between 0 and 1"):
+    with pytest.raises(ConfigError, match=r"prior: got 1\.5; give a number between 0 and 1"):
         filled.identify(recording_of(0), known_prior=1.5)
-    with pytest.raises(GalleryError, match="false acceptance rate: got 0"):
+    with pytest.raises(ConfigError, match="false acceptance rate: got 0"):
         filled.verify(recording_of(0), "patient-0", false_acceptance=0.0)
-    with pytest.raises(GalleryError, match="review: got 'maybe'; accepted are accept, reject, unsure"):
+    with pytest.raises(ConfigError, match="review: got 'maybe'; accepted are accept, reject, unsure"):
         filled.review("case", "maybe", actor="me")
     with pytest.raises(GalleryError, match="name other lead sets"):
         Gallery.create(tmp_path / "x", bundle, lead_sets=[LeadSet(name="own", leads=("Vx",))])
@@ -252,12 +252,16 @@ def made_up(person: int, session: int, *, patient: int | None = None) -> Enrolme
     )
 
 
-def test_screening_names_a_recording_under_the_wrong_patient_and_keeps_the_review(bundle, tmp_path):
+def test_screening_names_a_recording_under_the_wrong_patient_and_keeps_the_review(bundle, tmp_path, capsys):
     wrong = made_up(1, 9, patient=7)
     with Gallery.create(tmp_path / "g", bundle) as gallery:
         rows = [made_up(person, session) for person in range(40) for session in range(3)]
         gallery.database.enrol([*rows, wrong], actor="local")
-        worklist = gallery.screen(prevalence=0.01)
+        worklist = gallery.screen(prevalence=0.01, progress=True)
+        told = capsys.readouterr().err
+        assert "compare" in told
+        assert "simulate" in told
+        assert any("these data" in note for note in worklist.notes)
         case = next(case for case in worklist.cases if case.record_id == wrong.record_id)
         assert case.other.patient_id == "patient-1"
         assert case.review is None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError
 from anylead.gallery.calibration import Calibration, fit_calibration
 from anylead.gallery.misfiling import gather_evidence, log_mean_by_group
 from anylead.gallery.neighbours import strangers_alike
@@ -127,6 +127,19 @@ def test_recordings_meet_through_the_first_lead_set_with_others(
     assert [(one.lead_set, len(one.rows)) for one in found] == [("I", 180)]
 
 
+def test_of_duplicates_that_are_all_of_their_patients_none_is_the_likelier_wrong_one(
+    gallery: TemplateTable, calibration: Calibration
+) -> None:
+    vectors, hashes = gallery.vectors.copy(), [*gallery.hashes]
+    patients = [*gallery.patient_ids]
+    vectors[1], hashes[1] = vectors[0], hashes[0]
+    patients[:3] = ["alone", "copied", "p59"]
+    copied = replace(gallery, vectors=vectors, hashes=hashes, patient_ids=patients)
+    first = screen({"12": copied}, calibration).cases[0]
+    assert (first.kind, {first.record_id, first.partner}) == ("duplicate", {"r0", "r1"})
+    assert first.probability is None
+
+
 def test_without_a_calibration_only_duplicates_are_found(gallery: TemplateTable) -> None:
     hashes = ["same", "same", *gallery.hashes[2:]]
     patients = ["p0", "p9", *gallery.patient_ids[2:]]
@@ -142,7 +155,7 @@ def test_a_case_keeps_its_id_whichever_leads() -> None:
 
 @pytest.mark.parametrize("given", [{"prevalence": 0.0}, {"prevalence": 1.0}, {"budget": 0}])
 def test_what_cannot_be_asked_is_refused(gallery: TemplateTable, given: dict[str, float]) -> None:
-    with pytest.raises(GalleryError, match="give a share between 0 and 1 and at least one case"):
+    with pytest.raises(ConfigError, match="give a share between 0 and 1 and at least one case"):
         screen({"12": gallery}, Calibration(), **given)  # type: ignore[arg-type]
 
 

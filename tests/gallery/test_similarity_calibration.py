@@ -88,6 +88,7 @@ def test_nobody_with_two_recordings_is_not_calibrated() -> None:
     found = fit_calibration({"12": table(recordings=1)})
     assert not found.has("12")
     assert "no patient has two recordings" in found.notes[0]
+    assert fit_calibration({"12": table(recordings=1), "6": table(persons=0)}).notes == found.notes
     with pytest.raises(GalleryError, match="lead set '12' is not calibrated"):
         found.log_likelihood_ratio(np.array([0.5]), lead_set="12")
 

@@ -209,7 +209,7 @@ def test_a_match_that_is_not_kept_is_said(page, server, ecg):
 def test_the_worklist_is_reviewed_by_keyboard(page, server):
     page.click("#tab-worklist")
     page.says("#case", "1 of 4")
-    assert "Expect about 3.4 false alerts" in page.text("#worklist-message")
+    assert "Of 3 suspects, expect 0.90 (0.25 to 1.75) to be filed wrongly" in page.text("#worklist-message")
     assert "less than 99 in 100" in page.text("#case")
     page.wait("document.querySelectorAll('#case-drawings canvas').length === 3")
     page.press("a")

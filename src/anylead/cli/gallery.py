@@ -18,11 +18,13 @@ from anylead.errors import ConfigError, GalleryError
 
 if TYPE_CHECKING:
     from anylead.gallery.gallery import Gallery
-    from anylead.gallery.results import Interval, Match
+    from anylead.gallery.results import Match
     from anylead.record import Record
 
 PASSPHRASE = "ANYLEAD_GALLERY_PASSPHRASE"
 """Environment variable with the passphrase of an export; it is asked for where it is not set."""
+NAMED = 5
+"""Files named of those that could not be enrolled for the same reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class CreateArguments(GalleryArguments):
 class EnrolArguments(GalleryArguments):
     """Enrols recordings of known patients; makes the gallery where there is none.
 
-    What cannot be enrolled is named at the end, and the rest is enrolled; the exit code is 1 then.
+    What cannot be enrolled is told at the end, by reason, and the rest is enrolled; the exit code is 1 then.
     """
 
     paths: tyro.conf.Positional[tuple[Path, ...]]
@@ -225,9 +227,6 @@ def _create(given: CreateArguments) -> None:
 
 
 def _enrol(given: EnrolArguments) -> int:
-    from anylead.gallery.gallery import Gallery
-    from anylead.gallery.results import EnrolSummary
-    from anylead.store import Store
     from anylead.workflows.gallery_files import FileRecords, PatientNames, stores_and_files
 
     stores, paths = stores_and_files(given.paths)
@@ -235,6 +234,12 @@ def _enrol(given: EnrolArguments) -> int:
     absent = [path for path in paths if not path.exists() and not path.parent.is_dir()]
     if absent:
         raise GalleryError(f"{absent[0]}: there is no such file or folder; name recordings that are there.")
+
+    # What was mistyped is said before torch is loaded.
+    from anylead.gallery.gallery import Gallery
+    from anylead.gallery.results import EnrolSummary
+    from anylead.store import Store
+
     there = "://" in given.gallery or Path(given.gallery).exists()
     if there:
         gallery = Gallery.open(given.gallery, given.bundle)
@@ -254,8 +259,8 @@ def _enrol(given: EnrolArguments) -> int:
     if given.json:
         _print_json(total)
     else:
-        for name, reason in total.failed:
-            print(_printable(f"not enrolled: {name}: {reason}"))
+        for line in _failures(total.failed):
+            print(_printable(line))
         print(
             f"{gallery.database.where}: {total.enrolled} recordings enrolled, "
             f"{total.already} were there already, {len(total.failed)} failed"
@@ -274,7 +279,7 @@ def _identify(given: IdentifyArguments) -> None:
         return
     rows = [_match_row(str(place), match) for place, match in enumerate(found.matches, start=1)]
     _print_table(("", "patient", "similarity", "probability", "recording", "days apart"), rows)
-    nobody = "" if found.nobody is None else f"; nobody here: {_percent(found.nobody)}"
+    nobody = "" if found.nobody is None else f"; probability of nobody here: {found.nobody.percent()}"
     print(f"{found.verdict}, through lead set {found.lead_set}{nobody}")
     _print_notes(found.notes)
 
@@ -292,8 +297,8 @@ def _verify(given: VerifyArguments) -> None:
     rows = [_match_row(who, match) for who, match in named if match is not None]
     _print_table(("", "patient", "similarity", "probability", "recording", "days apart"), rows)
     word = {True: "accepted", False: "not accepted", None: "undecided"}[found.accepted]
-    bound = "" if found.threshold is None else f" (threshold {found.threshold:.3f})"
-    print(f"{word}, through lead set {found.lead_set}{bound}")
+    bound = "" if found.threshold is None else f", threshold {found.threshold:.3f}"
+    print(f"{word}, through lead set {found.lead_set}: similarity {found.similarity:.3f}{bound}")
     _print_notes(found.notes)
 
 
@@ -301,7 +306,7 @@ def _screen(given: ScreenArguments) -> None:
     from anylead.workflows.gallery_worklist import write_worklist
 
     with _open(given.gallery) as gallery:
-        worklist = gallery.screen(prevalence=given.prevalence, budget=given.budget)
+        worklist = gallery.screen(prevalence=given.prevalence, budget=given.budget, progress=True)
         page = None if given.out is None else write_worklist(gallery, worklist, given.out, progress=True)
     if given.json:
         _print_json(worklist)
@@ -313,17 +318,16 @@ def _screen(given: ScreenArguments) -> None:
             case.record_id,
             case.patient_id,
             "" if case.other is None else case.other.patient_id,
-            "" if case.probability is None else _percent(case.probability),
+            "" if case.probability is None else case.probability.percent(),
             case.review or "",
         )
         for case in worklist.cases
     ]
     _print_table(("case", "kind", "recording", "patient", "fits", "probability", "review"), rows)
-    _print_notes(worklist.notes)
+    _print_notes([note for note in (worklist.expectation(), *worklist.notes) if note])
     print(
-        f"{len(rows)} cases; {worklist.screened} recordings compared with others of their patient, "
-        f"{worklist.not_screened} are the only one of theirs"
-        + ("" if page is None else f"; the page is {page}")
+        f"cases: {len(rows)}; recordings compared with others of their patient: {worklist.screened}; "
+        f"the only one of theirs: {worklist.not_screened}" + ("" if page is None else f"; the page is {page}")
     )
 
 
@@ -461,13 +465,22 @@ def _passphrase(*, twice: bool) -> str:
 
 
 def _match_row(first: str, match: "Match") -> tuple[str, ...]:
-    chance = "" if match.probability is None else _percent(match.probability)
+    chance = "" if match.probability is None else match.probability.percent()
     days = "" if match.days_apart is None else f"{match.days_apart:.0f}"
     return (first, match.patient_id, f"{match.similarity:.3f}", chance, match.record_id, days)
 
 
-def _percent(value: "Interval") -> str:
-    return f"{100 * value.value:.3g} % [{100 * value.low:.3g}, {100 * value.high:.3g}]"
+def _failures(failed: Sequence[tuple[str, str]]) -> list[str]:
+    """Returns a line for each reason, with the first few it is true of: a folder may hold thousands."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in failed:
+        plain = reason.removeprefix("record ").removeprefix(f"{name}: ")
+        by_reason.setdefault(plain, []).append(name)
+    lines = []
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - NAMED} more (--json names all)" if len(names) > NAMED else ""
+        lines.append(f"not enrolled: {', '.join(names[:NAMED])}{more}: {reason}")
+    return lines
 
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError, GalleryError
 from anylead.gallery.database import Database
 
 ROLES = ("read", "enrol", "review", "admin")
@@ -55,16 +55,17 @@ class ApiKeys:
         """Makes a key and returns it; this is the only time that it can be seen.
 
         Raises:
-            GalleryError: If the name cannot be used or is there already, or a role is not one of `ROLES`.
+            ConfigError: If the name cannot be used, or a role is not one of `ROLES`.
+            GalleryError: If the name is there already.
         """
         if not _NAME.fullmatch(name):
-            raise GalleryError(
+            raise ConfigError(
                 f"key '{name}': a name is 1 to 64 letters, digits and . _ @ - and begins with one of the "
                 "first two; choose another."
             )
         unknown = sorted(set(roles) - set(ROLES))
         if unknown or not roles:
-            raise GalleryError(
+            raise ConfigError(
                 f"key {name}: the roles are {', '.join(ROLES)}, not '{', '.join(unknown)}'; give at "
                 "least one."
             )

@@ -239,7 +239,9 @@ def fit_calibration(tables: Mapping[str, TemplateTable], *, seed: int = 0) -> Ca
     pairs = gather_pairs(tables, seed=seed)
     counts = {name: pairs.of(name).genuine_persons() for name in pairs.lead_sets}
     notes = [
-        f"Lead set {name}: no patient has two recordings." for name, count in counts.items() if not count
+        f"Lead set {name}: no patient has two recordings."
+        for name, count in counts.items()
+        if not count and len(tables[name].record_ids)
     ]
     chosen = [name for name, count in counts.items() if count and not pairs.of(name).is_genuine.all()]
     together = [name for name in chosen if counts[name] < FEWEST_OWN]

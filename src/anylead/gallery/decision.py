@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError, GalleryError
 from anylead.gallery.calibration import Calibration
 from anylead.gallery.fusion import identification_posterior, mean_likelihood_ratio, verification_posterior
 from anylead.gallery.results import Identification, Interval, Match, Verification
@@ -48,10 +48,10 @@ def identify(
     calibration, ``undecided``.
 
     Raises:
-        GalleryError: If fewer than one patient is asked for, or the rate or the prior is none.
+        ConfigError: If fewer than one patient is asked for, or the rate or the prior is none.
     """
     if top < 1:
-        raise GalleryError(f"identify: {top} patients were asked for; ask for at least one.")
+        raise ConfigError(f"identify: {top} patients were asked for; ask for at least one.")
     _require_share(false_acceptance, "false acceptance rate")
     _require_share(known_prior, "prior")
     similarity = similarities(probe.templates[lead_set], enrolled.vectors)
@@ -104,7 +104,8 @@ def verify(
     Enrolled recordings with the same samples are left out: that one is filed under a patient proves nothing.
 
     Raises:
-        GalleryError: If nothing is left to compare with, or the rate or the prior is none.
+        ConfigError: If the rate or the prior is none.
+        GalleryError: If nothing is left to compare with.
     """
     _require_share(false_acceptance, "false acceptance rate")
     _require_share(prior, "prior")
@@ -132,6 +133,11 @@ def verify(
         threshold = calibration.threshold(lead_set, false_acceptance)
         accepted = None if threshold is None else own.similarity >= threshold.value
         notes += _calibration_notes(calibration, lead_set, threshold, false_acceptance)
+        if accepted is False and probability.value > 0.5:
+            notes.append(
+                "It is less alike than is asked for; what makes the patient probable is the prior, "
+                f"{prior:g}, not the recording."
+            )
     else:
         notes.append(_NEITHER)
     return Verification(
@@ -161,7 +167,7 @@ def genuine_persons(calibration: Calibration | None, lead_sets: Sequence[LeadSet
 
 def _require_share(value: float, what: str) -> None:
     if not 0.0 < value < 1.0:
-        raise GalleryError(f"{what}: got {value:g}; give a number between 0 and 1.")
+        raise ConfigError(f"{what}: got {value:g}; give a number between 0 and 1.")
 
 
 def _match(
@@ -174,7 +180,7 @@ def _match(
     return Match(
         patient_id=table.patient_ids[row],
         record_id=table.record_ids[row],
-        similarity=float(similarity[row]),
+        similarity=min(float(similarity[row]), 1.0),  # rounding can exceed it
         probability=None,
         recorded_at=recorded_at,
         days_apart=None if np.isnan(days) else days,
@@ -271,7 +277,7 @@ def _quality_notes(probe: Enrolment) -> list[str]:
 def _calibration_notes(
     calibration: Calibration, lead_set: str, threshold: Threshold | None, false_acceptance: float
 ) -> list[str]:
-    notes = [note for note in calibration.notes if f"ead set {lead_set}" in note or "ead set " not in note]
+    notes = [note for note in calibration.notes if note.startswith(f"Lead set {lead_set}:")]
     if threshold is None:
         notes.append(f"No threshold is kept for a false acceptance rate of {false_acceptance:g}.")
     elif threshold.note:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from anylead.bundle import Bundle, load
 from anylead.bundle.on_store import require_own_steps
-from anylead.errors import AnyleadError, GalleryError
+from anylead.errors import AnyleadError, ConfigError, GalleryError
 from anylead.gallery import decision
 from anylead.gallery.calibration import Calibration, fit_calibration
 from anylead.gallery.database import Database
@@ -256,7 +256,8 @@ class Gallery(AbstractContextManager["Gallery"]):
             false_acceptance: Share of recordings of strangers that may be taken for somebody enrolled.
 
         Raises:
-            GalleryError: As `embed`; or if the numbers are not those of probabilities and places.
+            ConfigError: If the numbers are not those of probabilities and places.
+            GalleryError: As `embed`.
         """
         probe = self._probe(record)
         lead_set = next(iter(probe.templates))
@@ -316,7 +317,7 @@ class Gallery(AbstractContextManager["Gallery"]):
         self._screened = None
         return calibration
 
-    def screen(self, *, prevalence: float = 0.0005, budget: int = 50) -> Worklist:
+    def screen(self, *, prevalence: float = 0.0005, budget: int = 50, progress: bool = False) -> Worklist:
         """Compares every recording with its patient's others and with everybody's.
 
         The comparisons, and the exchanges that are simulated to say what a budget would catch, are kept in
@@ -325,14 +326,15 @@ class Gallery(AbstractContextManager["Gallery"]):
         Args:
             prevalence: Share of recordings believed to be filed under the wrong patient.
             budget: Cases that somebody can review.
+            progress: Show a progress bar over the comparisons and the simulated exchanges.
 
         Returns:
             The suspects, the most worth a look first, with what was said of them so far.
 
         Raises:
-            GalleryError: If the prevalence is not between 0 and 1, or the budget below 1.
+            ConfigError: If the prevalence is not between 0 and 1, or the budget below 1.
         """
-        found = self._compared()
+        found = self._compared(progress=progress)
         worklist = screen(
             found.tables, found.calibration, prevalence=prevalence, budget=budget, evidence=found.evidence
         )
@@ -349,7 +351,8 @@ class Gallery(AbstractContextManager["Gallery"]):
             for most in budgets
             if found.study is not None
         ]
-        return replace(worklist, cases=cases, budget_table=lines)
+        too_small = () if found.study is None else (found.study.sentence(),)
+        return replace(worklist, cases=cases, budget_table=lines, notes=(*worklist.notes, *too_small))
 
     def review(self, case_id: str, verdict: str, *, actor: str, note: str = "") -> None:
         """Keeps what a reviewer says of a case; a later verdict replaces it, the audit trail has both.
@@ -361,10 +364,11 @@ class Gallery(AbstractContextManager["Gallery"]):
             note: Why; no names of patients, as it outlives their removal.
 
         Raises:
-            GalleryError: If there is no such verdict, or no such case in the last worklist.
+            ConfigError: If there is no such verdict.
+            GalleryError: If there is no such case on the worklist.
         """
         if verdict not in VERDICTS:
-            raise GalleryError(f"review: got {verdict!r}; accepted are {', '.join(VERDICTS)}.")
+            raise ConfigError(f"review: got {verdict!r}; accepted are {', '.join(VERDICTS)}.")
         known = (self.database.document("reviews") or {}).get("cases", {})
         if case_id not in self._cases and case_id not in known:
             # Another process may have made the worklist, with another budget.
@@ -483,7 +487,7 @@ class Gallery(AbstractContextManager["Gallery"]):
             Projection(self.database.secret("projection"), identity.dimension) if identity.projected else None
         )
         renewed = []
-        for batch in _batches(tqdm(enrolments, desc="rebuild", unit="recording", disable=not progress)):
+        for batch in _batches(tqdm(enrolments, desc="rebuild", unit=" recordings", disable=not progress)):
             records = [bundle.preparation(unpack_signal(one.signal or b"")) for one in batch]
             templates = _turned(_made(bundle, records, identity), projection)
             renewed += [replace(one, templates=new) for one, new in zip(batch, templates, strict=True)]
@@ -529,7 +533,8 @@ class Gallery(AbstractContextManager["Gallery"]):
     ) -> EnrolSummary:
         enrolled, already = 0, 0
         failed: list[tuple[str, str]] = []
-        for batch in _batches(tqdm(records, desc="enrol", unit="recording", disable=not progress)):
+        bar = tqdm(desc="enrol", unit=" recordings", disable=not progress)
+        for batch in _batches(records):
             enrolments = self._enrolments(batch, failed, prepared=prepared)
             try:
                 added = self.database.enrol(enrolments, actor=actor) if enrolments else 0
@@ -538,6 +543,8 @@ class Gallery(AbstractContextManager["Gallery"]):
                 failed += refused
                 already -= len(refused)
             enrolled, already = enrolled + added, already + len(enrolments) - added
+            bar.update(len(batch))
+        bar.close()
         return EnrolSummary(enrolled=enrolled, already=already, failed=failed)
 
     def _one_by_one(
@@ -605,15 +612,15 @@ class Gallery(AbstractContextManager["Gallery"]):
                 )
             return self._enrolled[lead_set]
 
-    def _compared(self) -> "_Compared":
+    def _compared(self, *, progress: bool = False) -> "_Compared":
         """Returns what screening rests on, from memory unless the gallery changed."""
         with self._lock:
             calibration = self._current_calibration() or Calibration()
             version = self.database.version()
             if self._screened is None or self._screened.version != version:
                 tables = self.tables()
-                evidence = gather_evidence(tables, calibration)
-                study = study_swaps(tables, calibration, evidence=evidence)
+                evidence = gather_evidence(tables, calibration, progress=progress)
+                study = study_swaps(tables, calibration, evidence=evidence, progress=progress)
                 self._screened = _Compared(
                     version=version, tables=tables, calibration=calibration, evidence=evidence, study=study
                 )
@@ -692,7 +699,8 @@ def _require_same_model(identity: GalleryIdentity, bundle: Bundle, where: str) -
 def _named(record: Record) -> Record:
     if not record.patient_id:
         raise GalleryError(
-            f"record {record.record_id}: it is not known whose it is; say the patient of every recording."
+            f"record {record.record_id}: it is not known whose it is; give its patient_id, on the command "
+            "line by --patient-from."
         )
     return record
 

@@ -188,7 +188,9 @@ def log_mean_by_group(
     return found
 
 
-def gather_evidence(tables: Mapping[str, TemplateTable], calibration: Calibration) -> list[Evidence]:
+def gather_evidence(
+    tables: Mapping[str, TemplateTable], calibration: Calibration, *, progress: bool = False
+) -> list[Evidence]:
     """Compares every recording with its own patient's others and with everybody else.
 
     Each recording is compared through the first calibrated lead set in which its patient has another one,
@@ -197,6 +199,7 @@ def gather_evidence(tables: Mapping[str, TemplateTable], calibration: Calibratio
     Args:
         tables: Name of a lead set -> its templates, largest lead set first.
         calibration: Of them.
+        progress: Show a progress bar for each lead set.
     """
     usable = [name for name in tables if calibration.has(name)]
     indices = {name: PatientIndex.of(tables[name]) for name in usable}
@@ -204,7 +207,7 @@ def gather_evidence(tables: Mapping[str, TemplateTable], calibration: Calibratio
     for name, rows in _through(tables, indices).items():
         table, index = tables[name], indices[name]
         alike, cosine = strangers_alike(
-            table.vectors, index.person, queries=rows, most=LOOKED_AT, same=index.same
+            table.vectors, index.person, queries=rows, most=LOOKED_AT, same=index.same, progress=progress
         )
         others = _distinct(np.where(alike >= 0, index.person[alike], -1))
         blank = Evidence(

@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
+from tqdm import tqdm
 
 _ROWS, _COLUMNS = 512, 8192
 
@@ -13,6 +14,7 @@ def strangers_alike(
     queries: Int[np.ndarray, "queries"],
     most: int,
     same: Int[np.ndarray, "templates"],
+    progress: bool = False,
 ) -> tuple[Int[np.ndarray, "queries found"], Float[np.ndarray, "queries found"]]:
     """Returns rows and cosines of the most similar templates of other patients, the most similar first.
 
@@ -22,6 +24,7 @@ def strangers_alike(
         queries: Rows for which to look.
         most: How many to return for each.
         same: Numbers that are equal for recordings with the same samples, which are left out.
+        progress: Show a progress bar over the queries.
 
     Returns:
         Row -1 and cosine -inf where there are fewer.
@@ -30,6 +33,7 @@ def strangers_alike(
     barred = [_Equal(person), _Equal(same)]
     rows = np.full((len(queries), most), -1, dtype=np.int64)
     cosines = np.full((len(queries), most), -np.inf)
+    bar = tqdm(total=len(queries), desc="compare", unit=" recordings", disable=not progress)
     for top in range(0, len(queries), _ROWS):
         here = queries[top : top + _ROWS]
         part = slice(top, top + len(here))
@@ -39,6 +43,8 @@ def strangers_alike(
             place, row = pairs[:, (pairs[1] >= left) & (pairs[1] < left + _COLUMNS)]
             block[place, row - left] = -np.inf
             _merge(rows[part], cosines[part], block, left)
+        bar.update(len(here))
+    bar.close()
     return rows, cosines
 
 

@@ -1,5 +1,6 @@
 """What a gallery answers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,21 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def numbers(self) -> str:
+        """Returns it as ``24 [13.5, 35]``."""
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    def percent(self) -> str:
+        """Returns a share as ``99.7 % [99.3, 99.9]``; what is nearly certain is not rounded to certain."""
+        return f"{_percent(self.value)} % [{_percent(self.low)}, {_percent(self.high)}]"
+
+
+def _percent(share: float) -> str:
+    rest = 100.0 * (1.0 - share)
+    if share <= 0.5 or share >= 1.0:
+        return f"{100.0 * share:.3g}"
+    return ">99.99" if rest < 0.01 else f"{100.0 * share:.{max(1, -math.floor(math.log10(rest)))}f}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +96,8 @@ class Case:
     patient_id: str
     lead_set: str
     probability: Interval | None
-    """That it is filed under the wrong patient."""
+    """That it is filed under the wrong patient; of a duplicate, that it is and not its partner. None where
+    nothing speaks for or against."""
     own: Match | None
     """The most similar other recording of its own patient."""
     other: Match | None
@@ -122,6 +139,20 @@ class Worklist:
     budget_table: Sequence[BudgetLine] = ()
     expected_false_alerts: Interval | None = None
     notes: Sequence[str] = ()
+
+    def expectation(self) -> str:
+        """Returns in a sentence how many suspects, duplicates aside, are right; nothing where unknown."""
+        false = self.expected_false_alerts
+        if false is None:
+            return ""
+        suspects = sum(case.kind != "duplicate" and case.probability is not None for case in self.cases)
+        right = Interval(
+            value=suspects - false.value, low=suspects - false.high, high=suspects - false.low
+        ).numbers()
+        return (
+            f"If {100.0 * self.prevalence:g} % of recordings are filed wrongly, {right} of these {suspects} "
+            "suspects are expected to be; the others are false alerts."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

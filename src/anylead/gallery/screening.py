@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit
 
-from anylead.errors import GalleryError
+from anylead.errors import ConfigError
 from anylead.gallery.calibration import Calibration
 from anylead.gallery.misfiling import Evidence, gather_evidence
 from anylead.gallery.pairs import days_between, pair_similarity
@@ -44,10 +44,10 @@ def screen(
         evidence: From `gather_evidence` over the same, where it is there already.
 
     Raises:
-        GalleryError: If the prevalence is not between 0 and 1, or the budget is below 1.
+        ConfigError: If the prevalence is not between 0 and 1, or the budget is below 1.
     """
     if not 0.0 < prevalence < 1.0 or budget < 1:
-        raise GalleryError(
+        raise ConfigError(
             f"screening: got a prevalence of {prevalence:g} and a budget of {budget}; give a share between "
             "0 and 1 and at least one case."
         )
@@ -255,8 +255,10 @@ def _duplicate(
     """Returns the case, led by the recording that fits its patient less."""
     places = [where.get(table.record_ids[row]) for row in (first, second)]
     probability = None
-    if places[0] is not None and places[1] is not None:
-        odds = [one[0].log_odds_draws(np.array([one[1]]))[:, 0] for one in places if one is not None]
+    known = [one for one in places if one is not None]
+    # Without others of either patient nothing says which of the two is filed wrongly.
+    if len(known) == 2 and any(one.has_own[place] for one, place in known):
+        odds = [one[0].log_odds_draws(np.array([one[1]]))[:, 0] for one in known]
         apart = odds[0] - odds[1]
         if apart[0] < 0.0:
             first, second, apart = second, first, -apart

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import logit
+from tqdm import tqdm
 
 from anylead.errors import GalleryError
 from anylead.gallery.calibration import Calibration
@@ -163,6 +164,7 @@ def study_swaps(
     most: int = 2000,
     seed: int = 0,
     evidence: Sequence[Evidence] | None = None,
+    progress: bool = False,
 ) -> SwapStudy | None:
     """Exchanges two recordings at a time and weighs the evidence.
 
@@ -175,6 +177,7 @@ def study_swaps(
         most: Exchanges to simulate at most; of more, as many are drawn.
         seed: Of the drawing.
         evidence: From `gather_evidence` over the same, where it is there already.
+        progress: Show a progress bar over the exchanges.
 
     Returns:
         None where no two patients have several recordings through one lead set.
@@ -195,7 +198,7 @@ def study_swaps(
     kept = [one.has_own for one in found]
     down = -np.sort(-np.concatenate(filed))
     scores, places, pairs = [], [], []
-    for which, a, b in swaps:
+    for which, a, b in tqdm(swaps, desc="simulate", unit=" exchanges", disable=not progress):
         one = found[which]
         rows, after = rescored(one, a, b)
         before = filed[which][np.isin(one.rows, rows)]

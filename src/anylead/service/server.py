@@ -38,7 +38,8 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         h11_max_incomplete_event_size=_HEAD_BYTES,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
-    log("listening", host=settings.host, port=settings.port)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    log("listening", host=settings.host, port=settings.port, page=f"http://{host}:{settings.port}/")
     _Server(config, app).run()
     log("stopped")
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from anylead.evaluation.figures import Figure
 from anylead.evaluation.report import Report, Section, Table, render_html
 from anylead.gallery.gallery import Gallery
-from anylead.gallery.results import BudgetLine, Case, Interval, Match, Worklist
+from anylead.gallery.results import BudgetLine, Case, Match, Worklist
 from anylead.provenance import atomic_path
 from anylead.record import Record
 from anylead.signal.beats import r_peaks
@@ -100,20 +100,21 @@ def worklist_report(
 
 
 def _summary(worklist: Worklist) -> tuple[str, ...]:
-    first = (
-        f"{len(worklist.cases)} cases of {worklist.screened} recordings compared with others of theirs, "
-        f"if a share of {worklist.prevalence:g} is filed under the wrong patient."
-    )
+    compared = f"Recordings compared with others of their patient: {worklist.screened}."
     alone = (
-        f"{worklist.not_screened} recordings are the only one of their patient: whether one of them is filed "
-        "wrongly cannot be seen."
+        f"Recordings that are the only one of their patient: {worklist.not_screened}; whether one of them is "
+        "filed wrongly cannot be seen."
     )
-    alerts = worklist.expected_false_alerts
-    expected = f"Of these cases {_interval(alerts)} are expected to be false alerts." if alerts else ""
     advice = "A case is a suspicion: look at the recordings before anything is changed."
     return tuple(
         sentence
-        for sentence in (first, expected, alone if worklist.not_screened else "", advice, *worklist.notes)
+        for sentence in (
+            f"Cases: {len(worklist.cases)}. {compared}",
+            worklist.expectation(),
+            alone if worklist.not_screened else "",
+            advice,
+            *worklist.notes,
+        )
         if sentence
     )
 
@@ -140,7 +141,7 @@ def _overview(worklist: Worklist) -> Section | None:
         "Exchanges are simulated one at a time on this gallery; intervals are 95 % over patients. ≤ marks a "
         "line without any false alert seen, where the bound 3/n stands in.",
     )
-    return Section(title="All cases", notes=notes if worklist.budget_table else (), tables=tuple(tables))
+    return Section(title="Overview", notes=notes if worklist.budget_table else (), tables=tuple(tables))
 
 
 def _budget_row(line: BudgetLine) -> tuple[str, ...]:
@@ -148,15 +149,15 @@ def _budget_row(line: BudgetLine) -> tuple[str, ...]:
     return (
         f"{100 * line.prevalence:g} %",
         str(line.budget) if line.budget else "those beyond all as filed",
-        _percent(line.sensitivity),
-        bound + _interval(line.false_alerts),
-        _percent(line.precision),
+        line.sensitivity.percent(),
+        bound + line.false_alerts.numbers(),
+        line.precision.percent(),
     )
 
 
 def _overview_row(place: int, case: Case) -> tuple[str, ...]:
     fits = "" if case.other is None else case.other.patient_id
-    chance = "not calibrated" if case.probability is None else _percent(case.probability)
+    chance = "unknown" if case.probability is None else case.probability.percent()
     return (str(place), case.record_id, case.patient_id, case.kind, chance, fits, case.review or "open")
 
 
@@ -180,9 +181,9 @@ def _case(place: int, case: Case, record: Callable[[str], Record | None]) -> Sec
         rows=rows,
     )
     reviewed = (f"Reviewed: {case.review}.",) if case.review else ()
-    chance = () if case.probability is None else (f"Probability {_percent(case.probability)}.",)
+    chance = () if case.probability is None else (f"Probability {case.probability.percent()}.",)
     return Section(
-        title=f"{place}. {case.record_id} of patient {case.patient_id}: {case.kind}",
+        title=f"Case {place}: {case.record_id} of patient {case.patient_id}: {case.kind}",
         notes=(*chance, *case.evidence, *reviewed, f"Case {case.case_id}, through lead set {case.lead_set}."),
         tables=(table,) if rows else (),
         figures=figures,
@@ -249,16 +250,6 @@ def _is_number(cell: str) -> bool:
 
 def _number(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.6g}"
-
-
-def _interval(value: Interval) -> str:
-    return f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]"
-
-
-def _percent(value: Interval) -> str:
-    shares = (value.value, value.low, value.high)
-    middle, low, high = (f"{100 * share:.3g}" for share in shares)
-    return f"{middle} % [{low}, {high}]"
 
 
 def _days(match: Match) -> str:

@@ -71,8 +71,14 @@ function summary(worklist) {
   if (worklist.not_screened)
     parts.push(`${count(worklist.not_screened)} have no second recording of their patient to be compared with.`);
   const alerts = worklist.expected_false_alerts;
-  if (alerts)
-    parts.push(`Expect about ${number(alerts.value, 1)} false alerts (${number(alerts.low, 1)} to ${number(alerts.high, 1)}).`);
+  if (alerts) {
+    // How many are right says more than that 24 of 24 are not.
+    const suspects = cases.filter((one) => one.kind !== "duplicate" && one.probability).length;
+    const right = (false_alerts) => number(suspects - false_alerts, 2);
+    parts.push(
+      `Of ${suspects} suspects, expect ${right(alerts.value)} (${right(alerts.high)} to ${right(alerts.low)}) to be filed wrongly; the others are false alerts.`,
+    );
+  }
   return [...parts, ...worklist.notes].join(" ");
 }
 
