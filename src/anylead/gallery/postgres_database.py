@@ -54,8 +54,8 @@ class PostgresDatabase(SqlDatabase):
     the archive short and the disks encrypted.
 
     A call that meets a broken connection gives one GalleryUnavailableError, and the next one connects anew.
-    Whether a write whose answer was lost was kept is not known then; enrolling, removing and putting a document may
-    all be repeated.
+    Whether a write whose answer was lost was kept is not known then; enrolling, removing and putting a
+    document may all be repeated.
     """
 
     _connection: "psycopg.Connection[Any] | None"
