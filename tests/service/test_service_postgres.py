@@ -55,6 +55,7 @@ def test_a_restart_under_load_gives_503_and_is_got_over(monkeypatch):
                     answers.append(ask())
                     if answers[-1].status_code == 503:
                         away.set()
+                    done.wait(0.05)
                 return answers
 
             running = [pool.submit(load, ask) for ask in asked]

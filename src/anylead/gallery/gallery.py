@@ -100,7 +100,7 @@ class Gallery(AbstractContextManager["Gallery"]):
         self.identity = database.identity()
         self.bundle = bundle
         self._precision = precision
-        self._version = -1
+        self._version = self._not_calibrated = -1
         self._enrolled: dict[str, Enrolled] = {}
         self._cases: dict[str, tuple[str, ...]] = {}
         self._calibration: tuple[dict[str, Any], Calibration] | None = None
@@ -410,8 +410,11 @@ class Gallery(AbstractContextManager["Gallery"]):
         def add(document: dict[str, Any]) -> dict[str, Any]:
             return {**document, "cases": {**document.get("cases", {}), case_id: said}}
 
-        details = {"case": case_id, "verdict": verdict}
-        self.database.update_document("reviews", add, actor=actor, action="review", details=details)
+        # The trail outlives the recordings, by whose names the case could be told: it gets a keyed hash.
+        details = {"verdict": verdict}
+        self.database.update_document(
+            "reviews", add, actor=actor, action="review", subject=case_id, details=details
+        )
 
     def knows_case(self, case_id: str) -> bool:
         """Says whether a case is of a worklist made here, so that a review of it needs no screening."""
@@ -723,12 +726,16 @@ class Gallery(AbstractContextManager["Gallery"]):
             document, recordings = self.database.document("calibration"), self._recordings()
             if document and abs(recordings - document["recordings"]) <= STALE_SHARE * document["recordings"]:
                 return self._kept_calibration()
+            version = self.database.version()
+            if version == self._not_calibrated:
+                return None
             try:
                 self.calibrate(actor="gallery")
             except GalleryUnavailableError:
                 raise
             except GalleryError as error:
                 logger.info("not calibrated: %s", error)
+                self._not_calibrated = version
                 return None
             return self._kept_calibration()
 

@@ -54,7 +54,6 @@ class Service:
     """Whether the gallery was written to, or opened, since its calibration was looked at."""
     stopping: bool = False
     """Whether new requests are refused, as the service was told to stop."""
-    _looked_at: int = -1
     _will_look: bool = False
 
     @classmethod
@@ -154,10 +153,7 @@ class Service:
 
     def _calibrate_if_due(self) -> None:
         try:
-            version = self.gallery.database.version()
-            if version != self._looked_at:
-                self._current(self.gallery.calibrate_if_due)
-                self._looked_at = version
+            self._current(self.gallery.calibrate_if_due)
         except (AnyleadError, Refused) as error:
             log("not calibrated", level=logging.ERROR, error=place_of(error))
         finally:
