@@ -106,20 +106,26 @@ class Client:
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
-        reader, writer = await self._connection()
-        writer.write(head.encode() + body)
-        told = await reader.readuntil(b"\r\n\r\n")
+        reader, writer, told = await self._ask(head.encode() + body)
         length = int(told.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
         answer = await reader.readexactly(length)
         self._idle.append((reader, writer))
         return int(told[9:12]), answer
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof():
-                return reader, writer
-            writer.close()
+    async def _ask(self, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+        """Sends a request over a kept connection, or another where the service has closed it by now."""
+        while True:
+            kept = bool(self._idle)
+            reader, writer = self._idle.pop() if kept else await self._connect()
+            try:
+                writer.write(request)
+                return reader, writer, await reader.readuntil(b"\r\n\r\n")
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()
+                if not kept:
+                    raise
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port)
 
 
