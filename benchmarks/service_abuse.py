@@ -16,9 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # the files are those of the tests
 
+from anylead.gallery.api_keys import ApiKeys
+from anylead.gallery.gallery import Gallery
 from anylead.provenance import environment, write_json
 from fuzz_cases import FILES, write_case
-from service_parts import FakeGallery, client_of, make_bundle, send
+from gallery_setup import recording_of
+from service_parts import client_of, make_bundle, send
 from service_requests import operations, schema_of, send_requests
 
 
@@ -89,7 +92,12 @@ def main() -> None:
     given = parser.parse_args()
     bundle = make_bundle(classes=("AF",))
     began = time.perf_counter()
-    with client_of(FakeGallery(bundle), bundle, allowed_hosts=("testserver",)) as client:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Gallery.create(Path(folder) / "gallery", bundle, keep_signals=True) as gallery,
+        client_of(gallery, bundle, ApiKeys(gallery.database), allowed_hosts=("testserver",)) as client,
+    ):
+        gallery.enrol(recording_of(person, session) for person in range(6) for session in range(2))
         result = {
             "seed": given.seed,
             "damaged": uploads(client, given.uploads, given.seed),

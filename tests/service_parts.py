@@ -62,10 +62,22 @@ class FakeGallery:
     kept: dict = field(default_factory=dict)
     reviews: dict = field(default_factory=dict)
     fault: Exception | None = None
+    identity = "the same"
 
     @property
     def database(self):
-        return SimpleNamespace(version=self.version, patients=self.patients, enrolments=self.enrolments)
+        return SimpleNamespace(
+            version=self.version,
+            identity=self.own_identity,
+            patients=self.patients,
+            enrolments=self.enrolments,
+            where="/secret/gallery",
+        )
+
+    def own_identity(self):
+        if self.fault:
+            raise self.fault
+        return self.identity
 
     def version(self):
         if self.fault:
@@ -91,7 +103,7 @@ class FakeGallery:
         self.actor = actor
         return EnrolSummary(enrolled=int(there is None), already=int(there is not None))
 
-    def identify(self, record, *, top, known_prior):
+    def identify(self, record, *, top, known_prior, calibrate):
         if self.fault:
             raise self.fault
         found = [match(r.patient_id, r.record_id, 0.5) for r in self.kept.values()][:top]
@@ -104,7 +116,7 @@ class FakeGallery:
             threshold=None,
         )
 
-    def verify(self, record, patient_id, *, prior):
+    def verify(self, record, patient_id, *, prior, calibrate):
         return Verification(
             record_id=record.record_id,
             patient_id=patient_id,
@@ -129,6 +141,12 @@ class FakeGallery:
             other=None,
         )
         return Worklist(cases=[case][:budget], screened=1, not_screened=0, prevalence=prevalence)
+
+    def calibrate_if_due(self):
+        return False
+
+    def knows_case(self, case_id):
+        return case_id == "c1"
 
     def review(self, case_id, verdict, *, actor, note):
         if case_id != "c1":

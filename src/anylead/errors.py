@@ -13,6 +13,8 @@ Every message is one sentence that says where, what it got, what it accepts and 
     │   ├── CheckpointError           a checkpoint: absent, corrupt, of another configuration
     │   ├── BundleError               a bundle: absent, incomplete, of a newer format
     │   └── GalleryError              a gallery: absent, damaged, of another model, of a newer format
+    │       └── GalleryUnavailableError   one that cannot be reached or written just now
+    │           └── GalleryChangedError   one that another process rebuilt since it was opened
 """
 
 
@@ -58,6 +60,14 @@ class BundleError(FileError):
 
 class GalleryError(FileError):
     """A gallery that is absent, damaged, of another model or of a newer format, or what it cannot take."""
+
+
+class GalleryUnavailableError(GalleryError):
+    """A gallery that cannot be reached, read or written just now; nothing is wrong with what was asked."""
+
+
+class GalleryChangedError(GalleryUnavailableError):
+    """A gallery that another process rebuilt since it was opened; `Gallery.refresh` opens it again."""
 
 
 def first_line(error: Exception) -> str:

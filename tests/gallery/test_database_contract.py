@@ -107,6 +107,7 @@ def test_odd_ids_are_values_not_statements(database):
 def test_removing_a_patient(database):
     database.enrol([enrolment(1, patient="a"), enrolment(2, patient="a"), enrolment(3)], actor="x")
     version = database.version()
+    assert database.record_ids(patient_id="a") == ["record 1", "record 2"]
     assert database.remove("a", actor="x") == 2
     assert database.remove("a", actor="x") == 0
     assert database.version() > version
@@ -118,6 +119,7 @@ def test_removing_a_patient(database):
 
 def test_retention_removes_what_is_older(database):
     database.enrol([enrolment(1), enrolment(2), enrolment(3, recorded_at=None)], actor="x")
+    assert database.record_ids(before=datetime(2020, 1, 3, 12)) == ["record 1"]
     assert database.remove_before(datetime(2020, 1, 3, 12), actor="x") == 1
     assert database.record_ids() == ["record 2", "record 3"]
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anylead.errors import ConfigError, GalleryError
+from anylead.errors import ConfigError, GalleryChangedError, GalleryError
+from anylead.gallery import gallery as gallery_module
 from anylead.gallery.gallery import Gallery
 from anylead.gallery.template import Enrolment, LeadSet
 from anylead.leads import STANDARD_12
@@ -29,6 +30,16 @@ def filled(bundle, tmp_path_factory):
     assert (summary.enrolled, summary.already, list(summary.failed)) == (len(records), 0, [])
     yield gallery
     gallery.close()
+
+
+@pytest.fixture
+def uncalibrated(monkeypatch):
+    """Calibrating takes seconds and is not what a test is about."""
+
+    def too_few(*_, **__):
+        raise GalleryError("too few patients have several recordings.")
+
+    monkeypatch.setattr(gallery_module, "fit_calibration", too_few)
 
 
 @pytest.fixture
@@ -275,6 +286,76 @@ def test_screening_names_a_recording_under_the_wrong_patient_and_keeps_the_revie
     with Gallery.open(tmp_path / "g") as reopened:
         reopened.review(case.case_id, "unsure", actor="reviewer")
         assert reopened.info().calibrated == {"12": 40}
+
+
+def held_by_files(folder, needle):
+    return [file.name for file in folder.iterdir() if needle in file.read_bytes()]
+
+
+@pytest.mark.parametrize("how", ["remove", "retention"])
+def test_what_was_said_of_a_removed_patient_is_in_no_file(bundle, tmp_path, how, uncalibrated):
+    folder = tmp_path / "g"
+    with Gallery.create(folder, bundle) as gallery:
+        gallery.enrol(recording_of(person, session) for person in range(4) for session in range(2))
+        # The same samples once more, under another patient: a case that names both.
+        copy = replace(recording_of(0, 0), record_id="copy-of-it", patient_id="patient-1")
+        gallery.enrol([replace(copy, recorded_at=recording_of(1, 9).recorded_at)])
+        cases = gallery.screen(budget=20).cases
+        (shared,) = [one for one in cases if {one.record_id, one.partner} == {"p0/s0", "copy-of-it"}]
+        apart = next((one for one in cases if "p0/" not in repr(one)), None)
+        gallery.review(shared.case_id, "unsure", actor="me", note="ask Mrs Gone")
+        if apart is not None:
+            gallery.review(apart.case_id, "reject", actor="me", note="stays")
+        assert held_by_files(folder, b"ask Mrs Gone")
+        if how == "remove":
+            assert gallery.remove("patient-0") == 2
+        else:
+            assert gallery.remove_before(recording_of(0, 1).recorded_at) == 4
+        assert [held_by_files(folder, needle) for needle in (b"ask Mrs Gone", b"p0/s0")] == [[], []]
+        assert shared.case_id not in (gallery.database.document("reviews") or {})["cases"]
+        with pytest.raises(GalleryError, match="there is no case"):
+            gallery.review(shared.case_id, "accept", actor="me", note="too late")
+        gallery.database.audit()
+
+
+def test_worklists_come_from_memory_until_the_gallery_changes(bundle, tmp_path, monkeypatch, uncalibrated):
+    with Gallery.create(tmp_path / "g", bundle) as gallery:
+        gallery.enrol(recording_of(person, session) for person in range(4) for session in range(2))
+        compared, listed = [], []
+        gather, make = gallery_module.gather_evidence, gallery_module.screen
+        monkeypatch.setattr(
+            gallery_module, "gather_evidence", lambda *args: compared.append(1) or gather(*args)
+        )
+        monkeypatch.setattr(
+            gallery_module, "screen", lambda *args, **named: listed.append(1) or make(*args, **named)
+        )
+        first = gallery.screen(budget=5)
+        assert gallery.screen(budget=5) == first
+        assert (len(compared), len(listed)) == (1, 1)
+        gallery.screen(budget=6)
+        assert (len(compared), len(listed)) == (1, 2)
+        gallery.enrol([recording_of(3, 5)])
+        assert gallery.screen(budget=6).not_screened == first.not_screened + 1
+        assert (len(compared), len(listed)) == (2, 3)
+
+
+def test_a_gallery_rebuilt_elsewhere_is_opened_again(bundle, tmp_path):
+    with Gallery.create(tmp_path / "g", bundle, keep_signals=True) as gallery:
+        gallery.enrol([recording_of(0), recording_of(1)])
+        with Gallery.open(tmp_path / "g", bundle) as other:
+            enrolments = [
+                replace(one, templates={"12": one.templates["12"]}) for one in other.database.enrolments()
+            ]
+            identity = replace(other.identity, lead_sets=other.identity.lead_sets[:1])
+            other.database.replace_all(identity, enrolments, actor="x", action="rebuild")
+        with pytest.raises(GalleryChangedError, match="open it again"):
+            gallery.identify(recording_of(0))
+        gallery.refresh()
+        assert gallery.identify(recording_of(0)).matches[0].patient_id == "patient-0"
+        with Gallery.open(tmp_path / "g") as other:
+            other.rebuild(tiny_bundle(seed=1))
+        with pytest.raises(GalleryError, match="vectors of two do not compare"):
+            gallery.refresh()
 
 
 def test_an_export_becomes_the_same_gallery(filled, bundle, tmp_path):

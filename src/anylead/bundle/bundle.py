@@ -360,16 +360,17 @@ class Bundle(nn.Module, PyTorchModelHubMixin, library_name="anylead", tags=["ecg
         *,
         fs: float | int | None = None,
         leads: Sequence[str] | str | None = None,
+        prepared: bool = False,
     ) -> Iterator[Window]:
         """Prepares and cuts recordings, one after the other, as `run` takes them.
 
-        Arguments and errors are those of `embed`.
+        Arguments and errors are those of `embed`; `prepared` says that `preparation` was applied already.
         """
         unknown: dict[str, None] = {}
         for number, raw in enumerate(as_records(items, fs=fs, leads=leads)):
             usable = known_leads(raw, self.encoder.leads)
             unknown |= dict.fromkeys(name for name in raw.leads if name not in usable)
-            record = self.preparation(raw)
+            record = raw if prepared else self.preparation(raw)
             if self.encoder.num_tokens(record.samples) < 1:
                 raise InputError(
                     f"record {raw.record_id}: its {raw.samples} samples at {raw.sampling_rate_hz:g} Hz are "

@@ -138,7 +138,7 @@ class ReviewArguments(GalleryArguments):
     reviewer: str
     """Who says so, for the audit trail."""
     note: str = ""
-    """Why; no names of patients, as it outlives their removal."""
+    """Why. It goes when a patient of the case's recordings is removed; write no names of others."""
 
 
 @dataclass(frozen=True, kw_only=True)

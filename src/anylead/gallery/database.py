@@ -51,6 +51,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def refresh(self) -> GalleryIdentity:
+        """Takes over what another process made of the gallery, as opening it again does."""
+
+    @abstractmethod
     def version(self) -> int:
         """Returns a number that grows when any process adds, removes or replaces recordings.
 
@@ -80,8 +84,9 @@ class Database(ABC):
         """Returns all templates of a lead set.
 
         Raises:
-            GalleryError: If one is damaged, or another process put those of another model in their place
-                since the gallery was opened.
+            GalleryError: If one is damaged.
+            GalleryChangedError: If another process put those of another model in their place since the
+                gallery was opened.
         """
 
     @abstractmethod
@@ -89,8 +94,8 @@ class Database(ABC):
         """Returns lead set -> number of templates, of the lead sets that have any."""
 
     @abstractmethod
-    def record_ids(self) -> list[str]:
-        """Returns the ids of all recordings, in the order of enrolment."""
+    def record_ids(self, *, patient_id: str | None = None, before: datetime | None = None) -> list[str]:
+        """Returns ids of all recordings, of a patient or taken before a date, in the order of enrolment."""
 
     @abstractmethod
     def enrolments(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from anylead.bundle import Bundle, load
 from anylead.bundle.on_store import require_own_steps
-from anylead.errors import AnyleadError, ConfigError, GalleryError
+from anylead.errors import AnyleadError, ConfigError, GalleryError, GalleryUnavailableError
 from anylead.gallery import decision
 from anylead.gallery.calibration import Calibration, fit_calibration
 from anylead.gallery.database import Database
@@ -29,6 +29,7 @@ from anylead.gallery.misfiling import Evidence, gather_evidence
 from anylead.gallery.open_database import create_database, open_database
 from anylead.gallery.projection import Projection
 from anylead.gallery.results import (
+    Case,
     EnrolSummary,
     GalleryInfo,
     Identification,
@@ -76,6 +77,15 @@ class _Compared:
     """None where no patient has several recordings."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """What a worklist was made of."""
+
+    compared: _Compared
+    prevalence: float
+    budget: int
+
+
 class Gallery(AbstractContextManager["Gallery"]):
     """Enrolled patients: whose heart is this, and which recordings are filed under the wrong patient?
 
@@ -99,17 +109,15 @@ class Gallery(AbstractContextManager["Gallery"]):
         self.identity = database.identity()
         self.bundle = bundle
         self._precision = precision
-        self._version = -1
+        self._version = self._not_calibrated = -1
         self._enrolled: dict[str, Enrolled] = {}
-        self._cases: set[str] = set()
+        self._cases: dict[str, tuple[str, ...]] = {}
+        self._calibration: tuple[dict[str, Any], Calibration] | None = None
         self._screened: _Compared | None = None
-        # One gallery may answer several threads.
-        self._lock = threading.RLock()
-        self._projection = (
-            Projection(database.secret("projection"), self.identity.dimension)
-            if self.identity.projected
-            else None
-        )
+        self._listed: tuple[_Listed, Worklist] | None = None
+        # One gallery may answer several threads; screening must not keep the others waiting.
+        self._lock, self._screening = threading.RLock(), threading.RLock()
+        self._projection = self._own_projection()
         if bundle is not None:
             _require_same_model(self.identity, bundle, database.where)
 
@@ -178,9 +186,22 @@ class Gallery(AbstractContextManager["Gallery"]):
 
     def close(self) -> None:
         """Gives up files, connections and what is held in memory."""
-        self._enrolled.clear()
-        self._screened = None
+        self._forget()
         self.database.close()
+
+    def refresh(self) -> None:
+        """Opens the gallery again, after another process rebuilt it.
+
+        Raises:
+            GalleryError: If it was rebuilt for another model than the bundle.
+        """
+        identity = self.database.identity()
+        if self.bundle is not None:
+            _require_same_model(identity, self.bundle, self.database.where)
+        with self._lock:
+            self.identity = self.database.refresh()
+            self._projection = self._own_projection()
+            self._forget()
 
     def __exit__(
         self,
@@ -220,14 +241,21 @@ class Gallery(AbstractContextManager["Gallery"]):
         return self._enrol(records, prepared=True, actor=actor, progress=progress)
 
     def remove(self, patient_id: str, *, actor: str = "local") -> int:
-        """Removes everything of a patient; returns how many recordings that were, 0 of an unknown one."""
+        """Removes everything of a patient; returns how many recordings that were, 0 of an unknown one.
+
+        Reviews of cases that name one of the recordings go with them, notes included.
+        """
+        gone = set(self.database.record_ids(patient_id=patient_id))
+        self._drop_reviews(gone, actor=actor, subject=patient_id)
         return self.database.remove(patient_id, actor=actor)
 
     def remove_before(self, date: datetime, *, actor: str = "local") -> int:
         """Removes all recordings taken before a date, as a retention period asks; returns how many.
 
-        Those that nobody knows the date of stay.
+        Those that nobody knows the date of stay. Reviews go as `remove` says.
         """
+        gone = set(self.database.record_ids(before=date))
+        self._drop_reviews(gone, actor=actor)
         return self.database.remove_before(date, actor=actor)
 
     # -- asking ----------------------------------------------------------------------------------------
@@ -245,7 +273,13 @@ class Gallery(AbstractContextManager["Gallery"]):
         return self._templates([prepared])[0] or self._no_lead_set(prepared)
 
     def identify(
-        self, record: Record, *, top: int = 10, known_prior: float = 0.5, false_acceptance: float = 0.01
+        self,
+        record: Record,
+        *,
+        top: int = 10,
+        known_prior: float = 0.5,
+        false_acceptance: float = 0.01,
+        calibrate: bool = True,
     ) -> Identification:
         """Says who a recording may be of.
 
@@ -254,6 +288,8 @@ class Gallery(AbstractContextManager["Gallery"]):
             top: Patients to name.
             known_prior: Probability, before looking, that the person is in the gallery.
             false_acceptance: Share of recordings of strangers that may be taken for somebody enrolled.
+            calibrate: Calibrate first where that is due, which takes seconds; otherwise the calibration that
+                there is must do, and without one nothing is decided.
 
         Raises:
             ConfigError: If the numbers are not those of probabilities and places.
@@ -265,14 +301,20 @@ class Gallery(AbstractContextManager["Gallery"]):
             probe,
             lead_set,
             self._table(lead_set),
-            self._current_calibration(),
+            self._current_calibration() if calibrate else self._kept_calibration(),
             top=top,
             known_prior=known_prior,
             false_acceptance=false_acceptance,
         )
 
     def verify(
-        self, record: Record, patient_id: str, *, prior: float = 0.9995, false_acceptance: float = 0.01
+        self,
+        record: Record,
+        patient_id: str,
+        *,
+        prior: float = 0.9995,
+        false_acceptance: float = 0.01,
+        calibrate: bool = True,
     ) -> Verification:
         """Says whether a recording is of a patient, through the largest lead set that both have.
 
@@ -281,6 +323,7 @@ class Gallery(AbstractContextManager["Gallery"]):
             patient_id: Who it is said to be of.
             prior: Probability, before looking, that this is so.
             false_acceptance: Share of comparisons with strangers that may be accepted.
+            calibrate: As `identify`.
 
         Raises:
             GalleryError: As `embed`; or if the patient is not enrolled, or through other leads only.
@@ -294,7 +337,7 @@ class Gallery(AbstractContextManager["Gallery"]):
                     patient_id,
                     lead_set,
                     enrolled,
-                    self._current_calibration(),
+                    self._current_calibration() if calibrate else self._kept_calibration(),
                     prior=prior,
                     false_acceptance=false_acceptance,
                 )
@@ -314,8 +357,11 @@ class Gallery(AbstractContextManager["Gallery"]):
         calibration = fit_calibration(self.tables(), seed=seed)
         document = {"recordings": self._recordings(), "calibration": calibration.to_plain()}
         self.database.put_document("calibration", document, actor=actor, action="calibrate")
-        self._screened = None
         return calibration
+
+    def calibrate_if_due(self) -> bool:
+        """Calibrates where there is no calibration, or one of other recordings; says whether there is one."""
+        return self._current_calibration() is not None
 
     def screen(self, *, prevalence: float = 0.0005, budget: int = 50, progress: bool = False) -> Worklist:
         """Compares every recording with its patient's others and with everybody's.
@@ -334,25 +380,14 @@ class Gallery(AbstractContextManager["Gallery"]):
         Raises:
             ConfigError: If the prevalence is not between 0 and 1, or the budget below 1.
         """
-        found = self._compared(progress=progress)
-        worklist = screen(
-            found.tables, found.calibration, prevalence=prevalence, budget=budget, evidence=found.evidence
-        )
-        self._cases |= {case.case_id for case in worklist.cases}
+        with self._screening:
+            worklist = self._worklist(prevalence, budget, progress=progress)
         reviews = (self.database.document("reviews") or {}).get("cases", {})
         cases = [
             replace(case, review=reviews[case.case_id]["verdict"]) if case.case_id in reviews else case
             for case in worklist.cases
         ]
-        prevalences, budgets = sorted({*PREVALENCES, prevalence}), sorted({*BUDGETS, budget})
-        lines = [
-            found.study.line(prevalence=share, budget=most)
-            for share in prevalences
-            for most in budgets
-            if found.study is not None
-        ]
-        too_small = () if found.study is None else (found.study.sentence(),)
-        return replace(worklist, cases=cases, budget_table=lines, notes=(*worklist.notes, *too_small))
+        return replace(worklist, cases=cases)
 
     def review(self, case_id: str, verdict: str, *, actor: str, note: str = "") -> None:
         """Keeps what a reviewer says of a case; a later verdict replaces it, the audit trail has both.
@@ -361,29 +396,44 @@ class Gallery(AbstractContextManager["Gallery"]):
             case_id: From the worklist.
             verdict: One of `VERDICTS`.
             actor: Who says so.
-            note: Why; no names of patients, as it outlives their removal.
+            note: Why. It goes when a patient of one of the case's recordings is removed.
 
         Raises:
             ConfigError: If there is no such verdict.
-            GalleryError: If there is no such case on the worklist.
+            GalleryError: If there is no such case in the last worklist, or one of its recordings was removed.
         """
         if verdict not in VERDICTS:
             raise ConfigError(f"review: got {verdict!r}; accepted are {', '.join(VERDICTS)}.")
         known = (self.database.document("reviews") or {}).get("cases", {})
-        if case_id not in self._cases and case_id not in known:
+        records = self._cases.get(case_id) or tuple(known.get(case_id, {}).get("records", ()))
+        if not records:
             # Another process may have made the worklist, with another budget.
-            worklist = self.screen(budget=max(1, self._recordings()))
-            if case_id not in {case.case_id for case in worklist.cases}:
-                raise GalleryError(
-                    f"review: there is no case {case_id[:80]!r} on the worklist; screen the gallery again."
-                )
-        said = {"verdict": verdict, "note": note, "actor": actor, "at": datetime.now(UTC).isoformat()}
+            self.screen(budget=max(1, self._recordings()))
+            records = self._cases.get(case_id, ())
+        if not records or not set(records) <= set(self.database.record_ids()):
+            raise GalleryError(
+                f"review: there is no case {case_id[:80]!r} on the worklist; screen the gallery again."
+            )
+        said = {
+            "verdict": verdict,
+            "note": note,
+            "actor": actor,
+            "at": datetime.now(UTC).isoformat(),
+            "records": list(records),
+        }
 
         def add(document: dict[str, Any]) -> dict[str, Any]:
             return {**document, "cases": {**document.get("cases", {}), case_id: said}}
 
-        details = {"case": case_id, "verdict": verdict}
-        self.database.update_document("reviews", add, actor=actor, action="review", details=details)
+        # The trail outlives the recordings, by whose names the case could be told: it gets a keyed hash.
+        details = {"verdict": verdict}
+        self.database.update_document(
+            "reviews", add, actor=actor, action="review", subject=case_id, details=details
+        )
+
+    def knows_case(self, case_id: str) -> bool:
+        """Says whether a case is of a worklist made here, so that a review of it needs no screening."""
+        return case_id in self._cases
 
     # -- looking ---------------------------------------------------------------------------------------
 
@@ -483,9 +533,7 @@ class Gallery(AbstractContextManager["Gallery"]):
             projected=old.projected,
             templates=old.templates,
         )
-        projection = (
-            Projection(self.database.secret("projection"), identity.dimension) if identity.projected else None
-        )
+        projection = self._own_projection(identity)
         renewed = []
         for batch in _batches(tqdm(enrolments, desc="rebuild", unit=" recordings", disable=not progress)):
             records = [bundle.preparation(unpack_signal(one.signal or b"")) for one in batch]
@@ -493,9 +541,36 @@ class Gallery(AbstractContextManager["Gallery"]):
             renewed += [replace(one, templates=new) for one, new in zip(batch, templates, strict=True)]
         self.database.replace_all(identity, renewed, actor=actor, action="rebuild")
         self.identity, self.bundle, self._projection = identity, bundle, projection
-        self._version = -1
+        self._forget()
 
     # -- what the above are made of --------------------------------------------------------------------
+
+    def _own_projection(self, identity: GalleryIdentity | None = None) -> Projection | None:
+        identity = identity or self.identity
+        if not identity.projected:
+            return None
+        return Projection(self.database.secret("projection"), identity.dimension)
+
+    def _forget(self) -> None:
+        """Gives up all that is held in memory of the patients."""
+        with self._lock:
+            self._version = -1
+            self._enrolled.clear()
+            self._screened = self._listed = None
+
+    def _drop_reviews(self, records: set[str], *, actor: str, subject: str = "") -> None:
+        """Drops what was said of cases that name recordings; called before these are removed and wiped."""
+
+        def dropped(document: dict[str, Any]) -> dict[str, Any]:
+            cases = document.get("cases", {})
+            kept = {name: said for name, said in cases.items() if not records & set(said.get("records", ()))}
+            return {**document, "cases": kept}
+
+        self._forget()
+        self._cases = {name: about for name, about in self._cases.items() if not records & set(about)}
+        document = self.database.document("reviews") or {}
+        if dropped(document) != document:
+            self.database.update_document("reviews", dropped, actor=actor, action="remove", subject=subject)
 
     def _own_bundle(self) -> Bundle:
         if self.bundle is None:
@@ -538,6 +613,8 @@ class Gallery(AbstractContextManager["Gallery"]):
             enrolments = self._enrolments(batch, failed, prepared=prepared)
             try:
                 added = self.database.enrol(enrolments, actor=actor) if enrolments else 0
+            except GalleryUnavailableError:
+                raise
             except GalleryError as error:
                 added, refused = self._one_by_one(enrolments, actor, error)
                 failed += refused
@@ -557,6 +634,8 @@ class Gallery(AbstractContextManager["Gallery"]):
         for one in enrolments:
             try:
                 added += self.database.enrol([one], actor=actor)
+            except GalleryUnavailableError:
+                raise
             except GalleryError as reason:
                 refused.append((one.record_id, str(reason)))
         return added, refused
@@ -612,38 +691,83 @@ class Gallery(AbstractContextManager["Gallery"]):
                 )
             return self._enrolled[lead_set]
 
-    def _compared(self, *, progress: bool = False) -> "_Compared":
-        """Returns what screening rests on, from memory unless the gallery changed."""
+    def _worklist(self, prevalence: float, budget: int, *, progress: bool = False) -> Worklist:
+        """Returns a worklist without reviews; the last one comes from memory unless the gallery changed."""
+        found = self._compared(progress=progress)
+        listed = _Listed(compared=found, prevalence=prevalence, budget=budget)
+        if self._listed is not None and self._listed[0] == listed:
+            return self._listed[1]
+        worklist = screen(
+            found.tables, found.calibration, prevalence=prevalence, budget=budget, evidence=found.evidence
+        )
+        lines = [
+            found.study.line(prevalence=share, budget=most)
+            for share in sorted({*PREVALENCES, prevalence})
+            for most in sorted({*BUDGETS, budget})
+            if found.study is not None
+        ]
+        too_small = () if found.study is None else (found.study.sentence(),)
+        worklist = replace(worklist, budget_table=lines, notes=(*worklist.notes, *too_small))
         with self._lock:
-            calibration = self._current_calibration() or Calibration()
-            version = self.database.version()
-            if self._screened is None or self._screened.version != version:
-                tables = self.tables()
-                evidence = gather_evidence(tables, calibration, progress=progress)
-                study = study_swaps(tables, calibration, evidence=evidence, progress=progress)
-                self._screened = _Compared(
-                    version=version, tables=tables, calibration=calibration, evidence=evidence, study=study
-                )
-            return self._screened
+            if self._screened is found:  # and no patient was removed meanwhile
+                self._cases |= {case.case_id: _records_of(case) for case in worklist.cases}
+                self._listed = listed, worklist
+        return worklist
+
+    def _compared(self, *, progress: bool = False) -> "_Compared":
+        """Returns what screening rests on, from memory unless the gallery or its calibration changed."""
+        calibration = self._current_calibration() or _UNCALIBRATED
+        version = self.database.version()
+        found = self._screened
+        if found is not None and found.version == version and found.calibration is calibration:
+            return found
+        tables = self.tables()
+        evidence = gather_evidence(tables, calibration, progress=progress)
+        study = study_swaps(tables, calibration, evidence=evidence, progress=progress)
+        self._screened = _Compared(
+            version=version, tables=tables, calibration=calibration, evidence=evidence, study=study
+        )
+        return self._screened
 
     def _recordings(self) -> int:
         return sum(self.database.patients().values())
 
     def _kept_calibration(self) -> Calibration | None:
+        """Returns the calibration that is kept, read anew only where it is another."""
         document = self.database.document("calibration")
-        return Calibration.from_plain(document["calibration"]) if document else None
+        if document is None:
+            return None
+        if self._calibration is None or self._calibration[0] != document:
+            self._calibration = document, Calibration.from_plain(document["calibration"])
+        return self._calibration[1]
 
     def _current_calibration(self) -> Calibration | None:
         """Returns a calibration of about as many recordings as there are now, made where there is none."""
-        with self._lock:
+        with self._screening:
             document, recordings = self.database.document("calibration"), self._recordings()
             if document and abs(recordings - document["recordings"]) <= STALE_SHARE * document["recordings"]:
-                return Calibration.from_plain(document["calibration"])
+                return self._kept_calibration()
+            version = self.database.version()
+            if version == self._not_calibrated:
+                return None
             try:
-                return self.calibrate(actor="gallery")
+                self.calibrate(actor="gallery")
+            except GalleryUnavailableError:
+                raise
             except GalleryError as error:
                 logger.info("not calibrated: %s", error)
+                self._not_calibrated = version
                 return None
+            return self._kept_calibration()
+
+
+_UNCALIBRATED = Calibration()
+
+
+def _records_of(case: Case) -> tuple[str, ...]:
+    """Returns the recordings that a case is about."""
+    matches = [one.record_id for one in (case.own, case.other) if one is not None]
+    return tuple(dict.fromkeys([case.record_id, *matches, *([case.partner] if case.partner else [])]))
 
 
 def _identity(

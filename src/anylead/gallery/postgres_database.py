@@ -16,7 +16,7 @@ from pgvector import Vector
 from pgvector.psycopg import register_vector
 from typing_extensions import override
 
-from anylead.errors import GalleryError
+from anylead.errors import GalleryError, GalleryUnavailableError
 from anylead.gallery.gallery_key import GalleryKey, key_from_environment
 from anylead.gallery.sql_database import TABLES, SqlDatabase, Statements
 from anylead.gallery.template import Enrolment, GalleryIdentity
@@ -53,9 +53,9 @@ class PostgresDatabase(SqlDatabase):
     are recycled by the server's settings; no client can hurry that. An administrator who must be sure keeps
     the archive short and the disks encrypted.
 
-    A call that meets a broken connection gives one GalleryError, and the next one connects anew. Whether a
-    write whose answer was lost was kept is not known then; enrolling, removing and putting a document may
-    all be repeated.
+    A call that meets a broken connection gives one GalleryUnavailableError, and the next one connects anew.
+    Whether a write whose answer was lost was kept is not known then; enrolling, removing and putting a
+    document may all be repeated.
     """
 
     _connection: "psycopg.Connection[Any] | None"
@@ -274,11 +274,13 @@ class PostgresDatabase(SqlDatabase):
             if broken:
                 self.close()
             says = " ".join(str(error).split()) or type(error).__name__
+            away = broken or isinstance(error, psycopg.errors.LockNotAvailable)
             if isinstance(error, psycopg.errors.LockNotAvailable):
                 says = f"another process was writing for more than {PATIENCE_S} s; try again"
             elif broken:
                 says = f"the server cannot be reached or ended the connection ({says}); try again"
-            raise GalleryError(f"{self.where}: {says.rstrip('.')}.") from error
+            kind = GalleryUnavailableError if away else GalleryError
+            raise kind(f"{self.where}: {says.rstrip('.')}.") from error
 
 
 def without_password(url: str) -> str:

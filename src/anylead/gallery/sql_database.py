@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 from typing_extensions import override
 
-from anylead.errors import GalleryError
+from anylead.errors import GalleryChangedError, GalleryError
 from anylead.gallery.audit_chain import START, check_chain, link
 from anylead.gallery.database import KEPT_DOCUMENTS, AuditEntry, Database
 from anylead.gallery.gallery_key import GalleryKey
@@ -94,6 +94,11 @@ class SqlDatabase(Database):
             return self._identity(sql)
 
     @override
+    def refresh(self) -> GalleryIdentity:
+        self._opened_as = self.identity()
+        return self._opened_as
+
+    @override
     def version(self) -> int:
         with self._reading() as sql:
             return self._version(sql)
@@ -148,9 +153,17 @@ class SqlDatabase(Database):
         return {name: int(counts[name]) for name in known if name in counts}
 
     @override
-    def record_ids(self) -> list[str]:
+    def record_ids(self, *, patient_id: str | None = None, before: datetime | None = None) -> list[str]:
         with self._reading() as sql:
-            return [row[0] for row in sql.rows("SELECT record_id FROM gallery_recordings ORDER BY number")]
+            rows = sql.rows(
+                "SELECT record_id, patient_id, recorded_at FROM gallery_recordings ORDER BY number"
+            )
+        until = None if before is None else before.replace(tzinfo=None)
+        return [
+            record
+            for record, patient, at in rows
+            if (patient_id is None or patient == patient_id) and (until is None or _is_before(at, until))
+        ]
 
     @override
     def enrolments(
@@ -365,7 +378,7 @@ class SqlDatabase(Database):
 
     def _check_identity(self, sql: Statements) -> None:
         if self._identity(sql) != self._opened_as:
-            raise GalleryError(
+            raise GalleryChangedError(
                 f"{self.where}: the gallery was rebuilt for another model since it was opened; open it again "
                 "with that model."
             )
@@ -464,7 +477,7 @@ class SqlDatabase(Database):
                 # Another process may have deleted more since; its own wiping is still due then.
                 sql.run("DELETE FROM gallery_meta WHERE name = 'erasing' AND value = ?", due)
         except GalleryError as error:
-            raise GalleryError(
+            raise type(error)(
                 f"{self.where}: recordings were removed, but unused parts of the files may still hold their "
                 f"bytes; put right what is said next and remove again: {error}"
             ) from error

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 from typing_extensions import override
 
-from anylead.errors import GalleryError
+from anylead.errors import GalleryError, GalleryUnavailableError
 from anylead.gallery.gallery_key import GalleryKey, make_key_file, read_key_file
 from anylead.gallery.sql_database import TABLES, SqlDatabase, Statements
 from anylead.gallery.sqlite_pages import damaged_pages
@@ -220,9 +220,11 @@ class SqliteDatabase(SqlDatabase):
             name = getattr(error, "sqlite_errorname", "")
             for start, reason in _REASONS.items():
                 if name.startswith(start):
-                    raise GalleryError(f"{self.where}: {reason} ({error}).") from error
+                    raise GalleryUnavailableError(f"{self.where}: {reason} ({error}).") from error
             if isinstance(error, sqlite3.ProgrammingError):
-                raise GalleryError(f"{self.where}: the gallery was closed; open it again.") from error
+                raise GalleryUnavailableError(
+                    f"{self.where}: the gallery was closed; open it again."
+                ) from error
             raise self._damaged(f"{error}{self._named_pages()}") from error
 
     def _named_pages(self) -> str:

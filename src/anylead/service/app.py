@@ -43,6 +43,7 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.calibrate_soon(now=True)
         yield
         service.stopping = True
         service.close()

@@ -18,12 +18,20 @@ def describe(app: FastAPI) -> None:
         schema = plain()
         if not made:
             for name, one in schema["components"]["schemas"].items():
-                if name in _OURS:
-                    for field in one["properties"].values():
+                for field in one.get("properties", {}).values():
+                    _allow_local_times(field)
+                    if name in _OURS:
                         _allow_null(field)
         return schema
 
     app.openapi = described  # type: ignore[method-assign]
+
+
+def _allow_local_times(field: dict[str, Any]) -> None:
+    """Times of recordings carry no zone, which the format ``date-time`` demands."""
+    for choice in field.get("anyOf", []):
+        if choice.get("format") == "date-time":
+            choice["format"] = "iso-8601-local"
 
 
 def _allow_null(field: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What a client is told when something goes wrong: one JSON object, one sentence, never a traceback."""
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -8,7 +9,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from anylead.errors import AnyleadError, ConfigError, GalleryError, InputError, RecordFileError
+from anylead.errors import (
+    AnyleadError,
+    ConfigError,
+    GalleryError,
+    GalleryUnavailableError,
+    InputError,
+    RecordFileError,
+)
+from anylead.service.logs import log, place_of
 
 CODES = {
     400: "bad_request",
@@ -26,6 +35,7 @@ CODES = {
     500: "internal",
     503: "unavailable",
 }
+AWAY = "The gallery cannot be reached or written to now; try again in a moment."
 _SENTENCES = {
     400: "The request cannot be understood; send what /openapi.json describes.",
     404: "There is nothing at this address; /openapi.json lists what there is.",
@@ -74,6 +84,8 @@ def error_response(
 
 def status_of(error: AnyleadError) -> int:
     """Returns the HTTP status of what the library refuses."""
+    if isinstance(error, GalleryUnavailableError):
+        return 503
     if isinstance(error, InputError | RecordFileError | ConfigError):
         return 422
     return 409 if isinstance(error, GalleryError) else 503
@@ -113,5 +125,14 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 def _library(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AnyleadError)
-    message = " ".join(str(error.args[0] if error.args else error).split())
+    if isinstance(error, GalleryUnavailableError):
+        # Its sentence is the database's: for the log.
+        log("gallery", level=logging.ERROR, request_id=_id(request), error=place_of(error))
+        return error_response(503, AWAY, _id(request), {"Retry-After": "1"})
+    message = without_place(str(error.args[0] if error.args else error), request.app.state.service.gallery)
     return error_response(status_of(error), message, _id(request))
+
+
+def without_place(message: str, gallery: Any) -> str:
+    """Returns a sentence of the gallery without where it lies, which is the operator's business only."""
+    return " ".join(message.replace(gallery.database.where, "the gallery").split())

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anylead.errors import AnyleadError
-from anylead.service.errors import Refused, error_response
+from anylead.service.errors import AWAY, Refused, error_response
 from anylead.service.logs import log, place_of
 from anylead.service.security import HEADERS, LOCAL, check_origin, needs_key, who
 from anylead.service.state import Service
@@ -81,7 +81,7 @@ class Gate:
             try:
                 caller = await anyio.to_thread.run_sync(who, self.service.keys, settings, given)
             except AnyleadError as error:
-                raise Refused(503, "The gallery cannot be reached; try again later.") from error
+                raise Refused(503, AWAY, headers={"Retry-After": "1"}) from error
             scope["anylead.caller"] = caller
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse, Response
 
 from anylead.gallery.results import EnrolSummary, GalleryInfo, Identification, Verification, Worklist
-from anylead.service.errors import Refused, documented
+from anylead.service.errors import Refused, documented, without_place
 from anylead.service.messages import (
     EnrolAsked,
     IdentifyAsked,
@@ -23,7 +23,7 @@ from anylead.service.routes_model import selected
 from anylead.service.routes_records import Reader, Seconds, Start
 from anylead.service.security import allows
 from anylead.service.signals import piece_of
-from anylead.service.state import Shared
+from anylead.service.state import CALIBRATING, Service, Shared
 
 router = APIRouter(prefix="/v1", tags=["gallery"])
 
@@ -40,26 +40,32 @@ Administrator = Annotated[str, Depends(allows("admin"))]
     summary="Whose recording is it?",
 )
 async def identify(asked: IdentifyAsked, service: Shared, owner: Reader) -> JSONResponse:
-    """Returns the patients it may be of, the most similar first, and whether it may be nobody's here."""
+    """Returns the patients it may be of, the most similar first, and whether it may be nobody's here.
+
+    The gallery is calibrated in the background after the service starts and after writes; until then the
+    verdict is ``undecided``, without probabilities, and a note says so.
+    """
     record = selected(service, asked, owner)
     found = await service.run_model(
-        lambda: service.gallery.identify(record, top=asked.top, known_prior=asked.known_prior)
+        lambda: service.gallery.identify(
+            record, top=asked.top, known_prior=asked.known_prior, calibrate=False
+        )
     )
-    return answer(found)
+    return _decided(service, found)
 
 
 @router.post(
     "/verify", response_model=Verification, responses=documented(404, 409), summary="Is it of this patient?"
 )
 async def verify(asked: VerifyAsked, service: Shared, owner: Reader) -> JSONResponse:
-    """Returns whether a recording is of the patient named, and who fits best besides."""
+    """Returns whether a recording is of the patient named, and who fits best besides; see `/v1/identify`."""
     record = selected(service, asked, owner)
     if asked.patient_id not in await service.ask(service.gallery.database.patients):
         raise _no_patient()
     found = await service.run_model(
-        lambda: service.gallery.verify(record, asked.patient_id, prior=asked.prior)
+        lambda: service.gallery.verify(record, asked.patient_id, prior=asked.prior, calibrate=False)
     )
-    return answer(found)
+    return _decided(service, found)
 
 
 @router.post(
@@ -75,7 +81,8 @@ async def enrol(asked: EnrolAsked, service: Shared, actor: Enroller) -> JSONResp
     record = replace(raw, patient_id=asked.patient_id, record_id=asked.record_id or raw.record_id)
     summary = await service.run_model(lambda: service.gallery.enrol([record], actor=actor))
     if summary.failed:
-        raise Refused(409, str(summary.failed[0][1]))
+        raise Refused(409, without_place(str(summary.failed[0][1]), service.gallery))
+    service.wrote()
     return answer(summary, status=201)
 
 
@@ -91,8 +98,13 @@ async def worklist(
     budget: Annotated[int, Query(ge=1, le=10_000)] = 50,
     prevalence: Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False)] = 0.0005,
 ) -> JSONResponse:
-    """Screens every recording against its own patient's others and against everybody's."""
-    return answer(await service.ask(lambda: service.gallery.screen(prevalence=prevalence, budget=budget)))
+    """Screens every recording against its own patient's others and against everybody's.
+
+    Screening is done once at a time, and other worklists wait for it. Comparisons are kept until the gallery
+    changes, so that the next worklist comes at once. What takes too long is answered with 503 and goes on:
+    ask again later.
+    """
+    return answer(await service.screen(lambda: service.gallery.screen(prevalence=prevalence, budget=budget)))
 
 
 @router.post(
@@ -109,7 +121,8 @@ async def review(
     actor: Reviewer,
 ) -> Response:
     """Keeps a verdict, and adds it to the audit trail under the name of the key."""
-    await service.ask(lambda: service.gallery.review(case_id, asked.verdict, actor=actor, note=asked.note))
+    run = service.ask if service.gallery.knows_case(case_id) else service.screen
+    await run(lambda: service.gallery.review(case_id, asked.verdict, actor=actor, note=asked.note))
     return Response(status_code=204)
 
 
@@ -170,7 +183,16 @@ async def remove(patient_id: NamePath, service: Shared, actor: Administrator) ->
     removed = await service.ask(lambda: service.gallery.remove(patient_id, actor=actor))
     if not removed:
         raise _no_patient()
+    service.wrote()
     return answer({"removed": removed})
+
+
+def _decided(service: Service, found: Identification | Verification) -> JSONResponse:
+    """Answers; where there is no calibration yet, or other processes may have written, it is looked at."""
+    if service.calibration_due and found.threshold is None:
+        found = replace(found, notes=[*found.notes, CALIBRATING])
+    service.calibrate_soon()
+    return answer(found)
 
 
 def _enrolled(one: Any) -> dict[str, Any]:

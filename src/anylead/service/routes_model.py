@@ -26,9 +26,7 @@ router = APIRouter(prefix="/v1", tags=["model"])
 @router.post("/embed", response_model=EmbeddingTold, responses=documented(404), summary="Embed a recording")
 async def embed(asked: RecordAsked, service: Shared, owner: Reader) -> JSONResponse:
     """Returns the vector of a recording, through all or some of its leads."""
-    record = selected(service, asked, owner)
-    vector = await _rows(service, record, service.model.embed)
-    leads = known_leads(record, service.bundle.encoder.leads)
+    vector, leads = await _row(service, asked, owner, service.model.embed)
     return answer({"embedding": vector, "model": service.fingerprint, "leads": leads})
 
 
@@ -40,17 +38,15 @@ async def embed(asked: RecordAsked, service: Shared, owner: Reader) -> JSONRespo
 )
 async def classify(asked: RecordAsked, service: Shared, owner: Reader) -> JSONResponse:
     """Returns the probability of each class, through all or some of the leads."""
-    record = selected(service, asked, owner)
     try:
         names, thresholds = service.bundle.classes(), service.bundle.thresholds()
     except InputError as error:
         raise Refused(409, str(error)) from error
-    probabilities = (await _rows(service, record, service.model.classify)).tolist()
+    row, leads = await _row(service, asked, owner, service.model.classify)
     classes = [
         {"name": name, "probability": value, "threshold": threshold, "found": value >= threshold}
-        for name, value, threshold in zip(names, probabilities, thresholds, strict=True)
+        for name, value, threshold in zip(names, row.tolist(), thresholds, strict=True)
     ]
-    leads = known_leads(record, service.bundle.encoder.leads)
     return answer({"classes": classes, "leads": leads})
 
 
@@ -65,14 +61,17 @@ def selected(service: Service, asked: RecordAsked, owner: str) -> Record:
     return record if asked.leads is None else record.select(lead_set(asked.leads))
 
 
-async def _rows(
-    service: Service, record: Record, run: Callable[[Sequence[Window]], "Future[Any]"]
-) -> np.ndarray:
-    limit_s = service.settings.work_timeout_s
-    windows = await service.reading.run(_windows, service, record, limit_s=limit_s)
+async def _row(
+    service: Service, asked: RecordAsked, owner: str, run: Callable[[Sequence[Window]], "Future[Any]"]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns what the model gives for a recording, and the leads it was given."""
+    limit_s, whole = service.settings.work_timeout_s, asked.leads is None
+    # The whole recording was prepared when it was uploaded; some of its leads alone may come out otherwise.
+    record = service.held_record(asked.record, owner).prepared if whole else selected(service, asked, owner)
+    windows = await service.reading.run(_windows, service, record, whole, limit_s=limit_s)
     row: np.ndarray = await wait(run(windows), limit_s=limit_s)
-    return row
+    return row, known_leads(record, service.bundle.encoder.leads)
 
 
-def _windows(service: Service, record: Record) -> list[Window]:
-    return list(service.bundle.windows_of([record]))
+def _windows(service: Service, record: Record, prepared: bool) -> list[Window]:
+    return list(service.bundle.windows_of([record], prepared=prepared))

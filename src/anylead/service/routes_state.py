@@ -34,12 +34,7 @@ async def readyz(service: Shared) -> JSONResponse:
     """Answers 200 if the model is loaded, the gallery is reachable and the service is not stopping."""
     if service.stopping or not service.model.is_alive():
         raise Refused(503, "The service is stopping.")
-    try:
-        await service.asking.run(service.gallery.database.version, limit_s=5.0)
-    except Refused:
-        raise
-    except Exception as error:  # whatever the driver of a database raises
-        raise Refused(503, "The gallery cannot be reached.") from error
+    await service.reach()
     return JSONResponse({"status": "ready"})
 
 

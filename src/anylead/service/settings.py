@@ -31,6 +31,8 @@ class ServiceSettings:
     """How long a request waits for the model or the gallery."""
     readers: int = 2
     """Uploads read at a time."""
+    calibrate_after_s: float = 5.0
+    """How long after a write the gallery's calibration is looked at, in a thread of its own."""
     queue: int = 64
     """Requests that wait for the model, the gallery or a reader at a time; one more is refused with 429."""
     retry_after_s: int = 1

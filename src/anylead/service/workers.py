@@ -64,13 +64,21 @@ class Workers:
         Raises:
             Refused: If the queue is full (429), or it takes too long.
         """
+        return await wait(self.put(function, *arguments), limit_s=limit_s, status=status)
+
+    def put(self, function: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Returns what a function will give.
+
+        Raises:
+            Refused: If the queue is full (429).
+        """
         if not self._free.acquire(blocking=False):
             self._refused.inc()
             raise busy(self._retry_after_s)
         self._waiting.inc()
         future = self._pool.submit(function, *arguments)
         future.add_done_callback(self._done)
-        return await wait(future, limit_s=limit_s, status=status)
+        return future
 
     def _done(self, _: Future[Any]) -> None:
         self._waiting.dec()
