@@ -111,10 +111,10 @@ def test_screening_keeps_nobody_else_waiting(client, monkeypatch):
     go_on, began = threading.Event(), threading.Event()
     gather = gallery_module.gather_evidence
 
-    def slow(*args):
+    def slow(*args, **options):
         began.set()
         assert go_on.wait(30)
-        return gather(*args)
+        return gather(*args, **options)
 
     monkeypatch.setattr(gallery_module, "gather_evidence", slow)
     with ThreadPoolExecutor(2) as pool:
