@@ -324,7 +324,9 @@ def test_worklists_come_from_memory_until_the_gallery_changes(bundle, tmp_path, 
         compared, listed = [], []
         gather, make = gallery_module.gather_evidence, gallery_module.screen
         monkeypatch.setattr(
-            gallery_module, "gather_evidence", lambda *args: compared.append(1) or gather(*args)
+            gallery_module,
+            "gather_evidence",
+            lambda *args, **options: compared.append(1) or gather(*args, **options),
         )
         monkeypatch.setattr(
             gallery_module, "screen", lambda *args, **named: listed.append(1) or make(*args, **named)
