@@ -99,15 +99,16 @@ def collate_stored(
     """
     lengths = np.array([length for _, _, _, length in segments], dtype=np.int64)
     out, present = _empty(lengths, leads)
-    columns_of: dict[tuple[str, ...], tuple[Places, Places]] = {}
+    # By numbers: the names of twelve leads would be hashed for every segment.
+    columns_of: dict[tuple[int, int], tuple[Places, Places]] = {}
     for place, (number, row, start, length) in enumerate(segments):
-        names = stores[number].leads[row]
-        if names not in columns_of:
-            rows_in, columns = _columns(names, leads)
-            columns_of[names] = _places(rows_in), _places(columns)
-        present[place, columns_of[names][1]] = stores[number].signal_into(
-            out[place], row, start, length, *columns_of[names]
-        )
+        store = stores[number]
+        lead_set = store.lead_set_of(row)
+        known = columns_of.get((number, lead_set))
+        if known is None:
+            rows_in, columns = _columns(store.lead_sets[lead_set], leads)
+            known = columns_of[number, lead_set] = _places(rows_in), _places(columns)
+        present[place, known[1]] = store.signal_into(out[place], row, start, length, *known)
     return _batch(
         out,
         present,
@@ -155,7 +156,8 @@ def _batch(
         lead_mask=torch.from_numpy(present),
         sample_mask=torch.arange(longest)[None, :] < torch.from_numpy(lengths)[:, None]
         if padded
-        else torch.ones(len(lengths), longest, dtype=torch.bool),
+        # One row for all: whoever wrote into it would be told so by torch.
+        else torch.ones(1, longest, dtype=torch.bool).expand(len(lengths), longest),
         leads=leads,
         sampling_rate_hz=sampling_rate_hz,
         padded=padded,

@@ -102,6 +102,14 @@ class Store:
         """Place in `lead_sets` of each recording's leads, int32 (recordings,)."""
         return lead_sets(self.index)[1]
 
+    def lead_set_of(self, i: int) -> int:
+        """Returns the place in `lead_sets` of one recording's leads."""
+        return self._lead_set_places[i]
+
+    @cached_property
+    def _lead_set_places(self) -> memoryview:
+        return np.ascontiguousarray(self.lead_set_numbers).data
+
     @cached_property
     def leads(self) -> list[tuple[str, ...]]:
         """Lead names of each recording; equal ones are one and the same object."""
