@@ -1,13 +1,11 @@
 """Databases of both kinds, a real PostgreSQL among them."""
 
-import shutil
-import tempfile
 from itertools import count
-from pathlib import Path
 
 import pytest
 
 from anylead.gallery.gallery_key import KEY_VARIABLE
+from postgres_server import running_postgres
 
 _NUMBERS = count()
 
@@ -15,19 +13,8 @@ _NUMBERS = count()
 @pytest.fixture(scope="session")
 def postgres_server():
     """A PostgreSQL server with pgvector for the tests of one process."""
-    pgserver = pytest.importorskip("pgserver", reason="pgserver brings the PostgreSQL of these tests")
-    pytest.importorskip("psycopg", reason="psycopg talks to PostgreSQL")
-    # Sockets have short paths, and another account runs the server where the tests run as root.
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    folder.chmod(0o755)
-    try:
-        server = pgserver.get_server(folder / "data")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"PostgreSQL does not start here: {error}")
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """The service over PostgreSQL, whose server goes away under load and comes back."""
 
-import shutil
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +10,7 @@ from anylead.gallery import gallery as gallery_module
 from anylead.gallery.gallery import Gallery
 from anylead.gallery.gallery_key import KEY_VARIABLE
 from gallery_setup import recording_of, tiny_bundle
+from postgres_server import running_postgres
 from service_parts import client_of, csv_of
 
 
@@ -22,54 +20,46 @@ def too_few(*_, **__):
 
 @pytest.mark.slow
 def test_a_restart_under_load_gives_503_and_is_got_over(monkeypatch):
-    pgserver = pytest.importorskip("pgserver", reason="pgserver brings the PostgreSQL of these tests")
-    pytest.importorskip("psycopg", reason="psycopg talks to PostgreSQL")
-    # Sockets have short paths, and another account runs the server where the tests run as root.
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    folder.chmod(0o755)
-    try:
-        server = pgserver.get_server(folder / "data")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"PostgreSQL does not start here: {error}")
-    monkeypatch.setenv(KEY_VARIABLE, "5a" * 32)
-    monkeypatch.setattr(gallery_module, "fit_calibration", too_few)
-    bundle = tiny_bundle()
-    with Gallery.create(server.get_uri("postgres"), bundle) as gallery:
-        gallery.enrol(recording_of(person, session) for person in range(3) for session in range(2))
-        with client_of(gallery, bundle) as client, ThreadPoolExecutor(4) as pool:
-            probe = recording_of(1, 7)
-            file = {"file": ("x.csv", csv_of(probe.signal, probe.leads))}
-            answer = client.post("/v1/records", files=file, data={"fs": "100", "unit": "mV"})
-            handle, done, away = answer.json()["record"], threading.Event(), threading.Event()
-            asked = (
-                lambda: client.post("/v1/identify", json={"record": handle}),
-                lambda: client.get("/v1/gallery"),
-                lambda: client.get("/v1/worklist"),
-                lambda: client.get("/v1/patients/patient-1"),
-            )
+    pg_ctl = pytest.importorskip("pgserver", reason="pgserver brings the PostgreSQL of this test").pg_ctl
+    with running_postgres() as server:
+        monkeypatch.setenv(KEY_VARIABLE, "5a" * 32)
+        monkeypatch.setattr(gallery_module, "fit_calibration", too_few)
+        bundle = tiny_bundle()
+        with Gallery.create(server.get_uri("postgres"), bundle) as gallery:
+            gallery.enrol(recording_of(person, session) for person in range(3) for session in range(2))
+            with client_of(gallery, bundle) as client, ThreadPoolExecutor(4) as pool:
+                probe = recording_of(1, 7)
+                file = {"file": ("x.csv", csv_of(probe.signal, probe.leads))}
+                answer = client.post("/v1/records", files=file, data={"fs": "100", "unit": "mV"})
+                handle, done, away = answer.json()["record"], threading.Event(), threading.Event()
+                asked = (
+                    lambda: client.post("/v1/identify", json={"record": handle}),
+                    lambda: client.get("/v1/gallery"),
+                    lambda: client.get("/v1/worklist"),
+                    lambda: client.get("/v1/patients/patient-1"),
+                )
 
-            def load(ask):
-                answers = []
-                while not done.is_set():
-                    answers.append(ask())
-                    if answers[-1].status_code == 503:
-                        away.set()
-                    done.wait(0.05)
-                return answers
+                def load(ask):
+                    answers = []
+                    while not done.is_set():
+                        answers.append(ask())
+                        if answers[-1].status_code == 503:
+                            away.set()
+                        done.wait(0.05)
+                    return answers
 
-            running = [pool.submit(load, ask) for ask in asked]
-            arguments = ["-w", "-m", "immediate", "-l", str(server.log), "restart"]
-            pgserver.pg_ctl(arguments, pgdata=server.pgdata, user=server.system_user)
-            assert away.wait(30)
-            done.set()
-            answers = [answer for one in running for answer in one.result(60)]
-            assert {answer.status_code for answer in answers} <= {200, 503}
-            for answer in answers:
-                if answer.status_code == 503:
-                    assert "The gallery cannot be reached" in answer.json()["error"]["message"]
-                    assert "postgresql" not in answer.text
-            assert client.get("/readyz").status_code == 200
-            assert [ask().status_code for ask in asked] == [200] * 4
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+                running = [pool.submit(load, ask) for ask in asked]
+                arguments = ["-w", "-m", "immediate", "-l", str(server.log), "restart"]
+                pg_ctl(arguments, pgdata=server.pgdata, user=server.system_user)
+                try:
+                    assert away.wait(30)
+                finally:
+                    done.set()  # or the requests would go on for ever
+                answers = [answer for one in running for answer in one.result(60)]
+                assert {answer.status_code for answer in answers} <= {200, 503}
+                for answer in answers:
+                    if answer.status_code == 503:
+                        assert "The gallery cannot be reached" in answer.json()["error"]["message"]
+                        assert "postgresql" not in answer.text
+                assert client.get("/readyz").status_code == 200
+                assert [ask().status_code for ask in asked] == [200] * 4

@@ -5,14 +5,13 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import joblib
 
 from anylead.errors import AnyleadError, ConfigError, StoreError, last_line
 
 Backend = Literal["loky", "ray", "dask"]
-BACKENDS: tuple[str, ...] = get_args(Backend)
 
 RAY_ADDRESS = "RAY_ADDRESS"
 DASK_ADDRESS = "DASK_SCHEDULER_ADDRESS"
